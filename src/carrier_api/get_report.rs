@@ -1,0 +1,66 @@
+//! `GET /v1/reports/{id}`: what became of a report.
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+
+use super::authenticate::Carrier;
+use super::post_report::insert_rate;
+use crate::domain::report::ReportId;
+use crate::http::app::App;
+use crate::http::problem::Problem;
+use crate::store::reports::{FoundReport, LookUp, find_report};
+
+#[derive(Serialize)]
+struct Answer {
+    id: String,
+    status: &'static str,
+    receipt: String,
+    received_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    case: Option<CaseAnswer>,
+}
+
+#[derive(Serialize)]
+struct CaseAnswer {
+    reference: String,
+    status: &'static str,
+}
+
+/// Handles the request.
+///
+/// # Errors
+/// The same 404 for an id that is malformed, unknown, or another carrier's.
+pub async fn get_report(
+    request: HttpRequest,
+    id: web::Path<String>,
+    app: web::Data<App>,
+) -> Result<HttpResponse, Problem> {
+    let carrier = app.carriers.authenticate(&request, &app.reads.pool).await?;
+    let rate = carrier.take_one()?;
+    match find(&app, &carrier, &id).await {
+        Ok((id, found)) => {
+            let mut response = HttpResponse::Ok();
+            insert_rate(&mut response, &rate);
+            Ok(response.json(Answer {
+                id: id.to_string(),
+                status: found.status.as_str(),
+                receipt: app.intake.keys.receipt(id),
+                received_at: found.received_at.to_rfc3339(),
+                case: found.case.map(|(reference, status)| CaseAnswer { reference, status: status.as_str() }),
+            }))
+        }
+        Err(problem) => Err(problem.with_rate_unless_set(rate)),
+    }
+}
+
+async fn find(app: &App, carrier: &Arc<Carrier>, id: &str) -> Result<(ReportId, FoundReport), Problem> {
+    let id = ReportId::parse(id).ok_or_else(Problem::no_such_report)?;
+    let owner = carrier.id;
+    match app.reads.run(move |connection| find_report(connection, id, owner.as_bytes())).await? {
+        LookUp::Found(found) => Ok((id, found)),
+        LookUp::NotFound => Err(Problem::no_such_report()),
+        LookUp::TooFarBehind => Err(Problem::builder_behind()),
+    }
+}

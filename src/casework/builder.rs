@@ -1,0 +1,97 @@
+//! The builder: reads the journal in order, in slices, and turns reports into cases and voices.
+//!
+//! The cursor's row is its lock: each slice is one transaction that begins by taking it, and effects and cursor commit
+//! together. So there is at most one builder, a crash repeats a whole slice or nothing, and the result depends on the
+//! journal alone: the same with, without and after the loss of the fast state.
+
+use diesel::prelude::*;
+
+use super::slice::Slice;
+use crate::domain::check_char;
+use crate::domain::clock::Moment;
+use crate::store::StoreError;
+use crate::store::building::{self, Cursor};
+use crate::store::connection::Connection;
+use crate::store::journal;
+
+/// Random characters of a case reference before its check character: 35 bits.
+const REFERENCE_CHARACTERS: usize = 7;
+
+/// Why a slice was not built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system's random source failed.
+    #[error("the system gives no random bytes for a case reference")]
+    Random,
+}
+
+impl From<diesel::result::Error> for BuildError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// What one turn of the builder did.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// Journal rows built in.
+    pub rows: usize,
+    /// Report ids found to have been used for two bodies.
+    pub conflicts: usize,
+    /// The cursor did not fit the journal, so everything derived was emptied and is being made anew.
+    pub rebuild_began: bool,
+    /// The row the cursor stands at now.
+    pub cursor_seq: i64,
+}
+
+/// Builds the next slice of at most `slice_rows` rows. Cases opened in it get references that begin with `country`.
+///
+/// # Errors
+/// Nothing of the slice has taken effect then.
+pub fn build_slice(connection: &mut Connection, country: &str, slice_rows: i64) -> Result<Turn, BuildError> {
+    connection.immediate_transaction(|connection| {
+        let cursor = building::find_cursor(connection)?;
+        if !cursor_fits(connection, &cursor)? {
+            building::delete_derived(connection)?;
+            return Ok(Turn { rebuild_began: true, ..Turn::default() });
+        }
+        let rows = journal::list_after(connection, cursor.seq, slice_rows)?;
+        let Some(last) = rows.last() else { return Ok(Turn { cursor_seq: cursor.seq, ..Turn::default() }) };
+        let next = Cursor { seq: last.seq, report_id: Some(last.report_id.clone()) };
+        let year = Moment(last.received_at).year();
+        let mut slice = Slice::load(connection, &rows, || draw_reference(country, year))?;
+        for row in &rows {
+            slice.add(connection, row)?;
+        }
+        let conflicts = slice.finish(connection)?;
+        building::update_cursor(connection, &next)?;
+        Ok(Turn { rows: rows.len(), conflicts, rebuild_began: false, cursor_seq: next.seq })
+    })
+}
+
+/// Whether the row at the cursor is still the one that was built in. It is not after the journal was restored from a
+/// backup or swapped: what was derived from it cannot be trusted then.
+fn cursor_fits(connection: &mut Connection, cursor: &Cursor) -> QueryResult<bool> {
+    if cursor.seq == 0 {
+        return Ok(true);
+    }
+    Ok(journal::find_report_id_at(connection, cursor.seq)? == cursor.report_id)
+}
+
+/// Empties everything derived, so that the next slices make it anew. Cases, references and decisions stay.
+///
+/// # Errors
+/// As the database says.
+pub fn begin_rebuild(connection: &mut Connection) -> Result<(), BuildError> {
+    connection.immediate_transaction(building::delete_derived).map_err(BuildError::from)
+}
+
+/// A reference such as `VN-2026-7K3QXWA4`: country, year, 7 random characters and a check character.
+fn draw_reference(country: &str, year: i16) -> Result<String, BuildError> {
+    let mut random = [0; 5];
+    getrandom::fill(&mut random).map_err(|_| BuildError::Random)?;
+    Ok(format!("{country}-{year}-{}", check_char::encode(&random, REFERENCE_CHARACTERS)))
+}

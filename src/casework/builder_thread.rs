@@ -1,0 +1,162 @@
+//! The thread that runs the builder while the gateway serves.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::builder::{BuildError, Turn, build_slice};
+use crate::store::StoreError;
+use crate::store::connection::{Connection, StoreLocation};
+use crate::telemetry::metrics::Metrics;
+
+/// How long the builder waits for news before it looks by itself: other processes may have appended.
+const IDLE_WAIT: Duration = Duration::from_millis(200);
+/// How long reports may gather for the next slice, so that a trickle does not cost a sync each.
+const GATHER: Duration = Duration::from_millis(10);
+/// How long after a failure the builder tries again.
+const RETRY_WAIT: Duration = Duration::from_secs(1);
+
+/// Settings of the builder.
+#[derive(Clone, Debug)]
+pub struct BuilderSettings {
+    /// Rows in one transaction.
+    pub slice_rows: i64,
+    /// First part of a case reference, such as `VN`.
+    pub country: String,
+}
+
+/// The bell that the journal writer rings after a commit, and what the builder last said of itself.
+#[derive(Default)]
+pub struct BuilderBell {
+    rung: Mutex<bool>,
+    changed: Condvar,
+    stopping: AtomicBool,
+    failing: AtomicBool,
+    cursor_seq: AtomicI64,
+}
+
+impl BuilderBell {
+    /// Says that there are new rows.
+    pub fn ring(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_one();
+    }
+
+    fn wait(&self, at_most: Duration) {
+        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut rung, _) =
+            self.changed.wait_timeout_while(rung, at_most, |rung| !*rung).unwrap_or_else(PoisonError::into_inner);
+        *rung = false;
+    }
+
+    /// Whether the last slice failed.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    /// The row that was built in last.
+    #[must_use]
+    pub fn cursor_seq(&self) -> i64 {
+        self.cursor_seq.load(Ordering::Relaxed)
+    }
+}
+
+/// A running builder; stops when told or dropped.
+pub struct BuilderThread {
+    bell: Arc<BuilderBell>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl BuilderThread {
+    /// Starts the builder on a connection of its own.
+    ///
+    /// # Errors
+    /// When the database or a thread cannot be opened.
+    pub fn start(
+        location: &StoreLocation,
+        settings: BuilderSettings,
+        bell: Arc<BuilderBell>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
+        let connection = location.open_builder()?;
+        let mut worker = Worker { connection, settings, bell: Arc::clone(&bell), metrics };
+        let thread = std::thread::Builder::new()
+            .name("builder".to_owned())
+            .spawn(move || worker.run())
+            .map_err(|source| StoreError::Directory { path: "builder thread".into(), source })?;
+        Ok(Self { bell, thread: Some(thread) })
+    }
+
+    /// Lets the slice in hand finish, then stops.
+    pub fn stop(&mut self) {
+        self.bell.stopping.store(true, Ordering::SeqCst);
+        self.bell.ring();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the builder had panicked");
+        }
+    }
+}
+
+impl Drop for BuilderThread {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+struct Worker {
+    connection: Connection,
+    settings: BuilderSettings,
+    bell: Arc<BuilderBell>,
+    metrics: Arc<Metrics>,
+}
+
+impl Worker {
+    fn run(&mut self) {
+        // Intake comes first when both want the processor: an acknowledgement has a caller waiting, a case has not.
+        if let Err(error) = rustix::process::nice(NICE_STEP) {
+            tracing::debug!(%error, "the builder keeps the priority of the process");
+        }
+        while !self.bell.stopping.load(Ordering::SeqCst) {
+            match build_slice(&mut self.connection, &self.settings.country, self.settings.slice_rows) {
+                Ok(turn) => self.after_turn(&turn),
+                Err(BuildError::Store(error)) if error.is_locked() => self.bell.wait(RETRY_WAIT),
+                Err(error) => {
+                    // Once per change, not once per try.
+                    if !self.bell.failing.swap(true, Ordering::Relaxed) {
+                        tracing::error!(%error, "no case is built until this is mended; reports are still taken");
+                    }
+                    self.bell.wait(RETRY_WAIT);
+                }
+            }
+        }
+    }
+
+    fn after_turn(&self, turn: &Turn) {
+        if self.bell.failing.swap(false, Ordering::Relaxed) {
+            tracing::info!("cases are built again");
+        }
+        if turn.rebuild_began {
+            tracing::error!(
+                "the builder's cursor does not fit the journal (restored from a backup?): \
+                 memberships, counts and voices are made anew; references and decisions stay"
+            );
+            return;
+        }
+        self.bell.cursor_seq.store(turn.cursor_seq, Ordering::Relaxed);
+        self.metrics.built_rows.inc_by(u64::try_from(turn.rows).unwrap_or(0));
+        self.metrics.conflicts.inc_by(u64::try_from(turn.conflicts).unwrap_or(0));
+        let slice_was_full = i64::try_from(turn.rows).unwrap_or(0) >= self.settings.slice_rows;
+        if turn.rows == 0 {
+            self.bell.wait(IDLE_WAIT);
+        } else if !slice_was_full {
+            std::thread::sleep(GATHER);
+        }
+    }
+}
+
+/// How much nicer than the rest of the process the builder's thread is.
+const NICE_STEP: i32 = 5;

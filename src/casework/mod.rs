@@ -1,0 +1,5 @@
+//! From the journal to cases.
+
+pub mod builder;
+pub mod builder_thread;
+mod slice;

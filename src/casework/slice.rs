@@ -1,0 +1,275 @@
+//! One slice of the journal on its way into cases: looks up in bulk what the rows touch, decides row by row in memory,
+//! writes in bulk.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::builder::BuildError;
+use crate::domain::clock::MICROS_PER_DAY;
+use crate::domain::grouping::{GroupKey, group_key};
+use crate::domain::report::REPEAT_WINDOW_MICROS;
+use crate::domain::vocabulary::{Channel, Proof, Source};
+use crate::store::building::{self, CaseSpan, CountedRow, FigureKey, IndexRow, MIXED, TotalsAddition, VoiceAddition};
+use crate::store::connection::Connection;
+use crate::store::journal::{self, JournalRow};
+
+/// How much longer than the window a counted fingerprint is kept, so that sweeping never races the window: 1 h.
+const SWEEP_MARGIN_MICROS: i64 = MICROS_PER_DAY / 24;
+/// References drawn before giving up. At a million cases a year one draw in 34,000 is taken.
+const REFERENCE_DRAWS_MAX: usize = 16;
+
+/// A reporter's part in a case, gathered over the slice.
+struct Voice<'r> {
+    reports: i64,
+    proof: Proof,
+    attested_by: &'r [u8],
+}
+
+/// The state of a slice. `D` draws a case reference.
+pub(super) struct Slice<'r, D> {
+    draw_reference: D,
+    rows_by_seq: HashMap<i64, &'r JournalRow>,
+    /// Report id to the row that counts, of earlier slices and of this one.
+    first_seqs: HashMap<Vec<u8>, i64>,
+    counted: HashMap<Vec<u8>, CountedRow>,
+    cases: HashMap<Vec<u8>, Vec<CaseSpan>>,
+    index_rows: BTreeMap<&'r [u8], IndexRow>,
+    newly_counted: BTreeMap<&'r [u8], CountedRow>,
+    voices: BTreeMap<(i64, &'r [u8]), Voice<'r>>,
+    totals: BTreeMap<i64, TotalsAddition>,
+    figures: HashMap<FigureKey, i64>,
+    conflicts: HashSet<&'r [u8]>,
+}
+
+impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
+    /// Looks up everything that the rows may touch.
+    pub(super) fn load(
+        connection: &mut Connection,
+        rows: &'r [JournalRow],
+        draw_reference: D,
+    ) -> Result<Self, BuildError> {
+        let ids: Vec<&[u8]> = rows.iter().map(|row| row.report_id.as_slice()).collect();
+        let fingerprints: Vec<&[u8]> = rows.iter().map(|row| row.fingerprint.as_slice()).collect();
+        let keys: HashSet<GroupKey> = rows.iter().filter_map(key_of).collect();
+        let keys: Vec<&GroupKey> = keys.iter().collect();
+        let mut cases: HashMap<Vec<u8>, Vec<CaseSpan>> = HashMap::new();
+        for case in building::list_cases_of_groups(connection, &keys)? {
+            cases.entry(case.group_key.clone()).or_default().push(case);
+        }
+        Ok(Self {
+            draw_reference,
+            rows_by_seq: rows.iter().map(|row| (row.seq, row)).collect(),
+            first_seqs: building::find_indexed_seqs(connection, &ids)?,
+            counted: building::find_counted(connection, &fingerprints)?,
+            cases,
+            index_rows: BTreeMap::new(),
+            newly_counted: BTreeMap::new(),
+            voices: BTreeMap::new(),
+            totals: BTreeMap::new(),
+            figures: HashMap::new(),
+            conflicts: HashSet::new(),
+        })
+    }
+
+    /// Decides what one row is: a twin, a repeat, or counted.
+    pub(super) fn add(&mut self, connection: &mut Connection, row: &'r JournalRow) -> Result<(), BuildError> {
+        if let Some(first_seq) = self.first_seqs.get(&row.report_id).copied() {
+            return self.drop_twin(connection, row, first_seq);
+        }
+        self.first_seqs.insert(row.report_id.clone(), row.seq);
+        let repeated = self
+            .counted
+            .get(&row.fingerprint)
+            .filter(|counted| row.received_at.saturating_sub(counted.received_at) < REPEAT_WINDOW_MICROS);
+        if let Some(counted) = repeated.cloned() {
+            self.link_repeat(row, &counted);
+            return Ok(());
+        }
+        self.count(connection, row)
+    }
+
+    /// The same report id again: it adds nothing, but another body under it is told to the carrier.
+    fn drop_twin(&mut self, connection: &mut Connection, row: &'r JournalRow, first: i64) -> Result<(), BuildError> {
+        let same_body = match self.rows_by_seq.get(&first) {
+            Some(first) => first.body() == row.body(),
+            None => journal::find_row(connection, first)?.is_some_and(|first| first.body() == row.body()),
+        };
+        if !same_body {
+            self.conflicts.insert(&row.report_id);
+        }
+        Ok(())
+    }
+
+    /// The same person saying the same again: linked to the case of the counted report, no new voice.
+    fn link_repeat(&mut self, row: &'r JournalRow, counted: &CountedRow) {
+        if let Some(case_id) = counted.case_id {
+            let totals = self.totals_of(case_id, row);
+            totals.repeats += 1;
+        }
+        self.index(row, counted.case_id, Some(counted.report_id.clone()));
+    }
+
+    fn count(&mut self, connection: &mut Connection, row: &'r JournalRow) -> Result<(), BuildError> {
+        let case_id = match key_of(row) {
+            Some(key) => Some(self.find_or_open_case(connection, &key, row)?),
+            None => None,
+        };
+        match case_id {
+            Some(case_id) => {
+                self.totals_of(case_id, row);
+                self.add_voice(case_id, row);
+            }
+            None => {
+                let key = FigureKey {
+                    day: row.received_at.div_euclid(MICROS_PER_DAY),
+                    category: row.category.as_str(),
+                    sender_kind: row.sender_kind.as_str(),
+                    channel: row.channel.as_str(),
+                };
+                *self.figures.entry(key).or_default() += 1;
+            }
+        }
+        let counted = CountedRow {
+            fingerprint: row.fingerprint.clone(),
+            report_id: row.report_id.clone(),
+            case_id,
+            received_at: row.received_at,
+        };
+        self.counted.insert(row.fingerprint.clone(), counted.clone());
+        self.newly_counted.insert(&row.fingerprint, counted);
+        self.index(row, case_id, None);
+        Ok(())
+    }
+
+    /// The case whose span holds the row, or a new one. Spans make a rebuild put older rows into the closed case they
+    /// were decided in.
+    fn find_or_open_case(
+        &mut self,
+        connection: &mut Connection,
+        key: &GroupKey,
+        row: &JournalRow,
+    ) -> Result<i64, BuildError> {
+        let spans = self.cases.entry(key.as_bytes().to_vec()).or_default();
+        let holds = |span: &&CaseSpan| {
+            span.opened_seq <= row.seq && span.closed_seq.is_none_or(|closed_seq| row.seq <= closed_seq)
+        };
+        if let Some(span) = spans.iter().find(holds) {
+            return Ok(span.id);
+        }
+        for _ in 0..REFERENCE_DRAWS_MAX {
+            let reference = (self.draw_reference)()?;
+            let inserted = building::insert_case(connection, &reference, key, row.category.as_str(), row.seq)?;
+            if let Some(id) = inserted {
+                let group_key = key.as_bytes().to_vec();
+                spans.push(CaseSpan { id, group_key, opened_seq: row.seq, closed_seq: None });
+                return Ok(id);
+            }
+        }
+        Err(BuildError::Random)
+    }
+
+    /// Adds the row's report to the totals of a case.
+    fn totals_of(&mut self, case_id: i64, row: &JournalRow) -> &mut TotalsAddition {
+        let sender_kind = row.sender_kind.as_str();
+        let totals = self.totals.entry(case_id).or_insert_with(|| TotalsAddition {
+            sender_kind,
+            reports: 0,
+            repeats: 0,
+            voices: 0,
+            foreign_voices: 0,
+            sms: 0,
+            calls: 0,
+            by_source: [0; 4],
+            money_lost: 0,
+            first_report_at: row.received_at,
+            last_report_at: row.received_at,
+        });
+        totals.reports += 1;
+        if totals.sender_kind != sender_kind {
+            totals.sender_kind = MIXED;
+        }
+        match row.channel {
+            Channel::Sms => totals.sms += 1,
+            Channel::Call => totals.calls += 1,
+        }
+        for (source, count) in Source::ALL.iter().zip(totals.by_source.iter_mut()) {
+            *count += i64::from(*source == row.source);
+        }
+        totals.money_lost += i64::from(row.money_lost == Some(true));
+        totals.first_report_at = totals.first_report_at.min(row.received_at);
+        totals.last_report_at = totals.last_report_at.max(row.received_at);
+        totals
+    }
+
+    fn add_voice(&mut self, case_id: i64, row: &'r JournalRow) {
+        let voice = self.voices.entry((case_id, &row.reporter_tag)).or_insert(Voice {
+            reports: 0,
+            proof: row.proof,
+            attested_by: &row.owner,
+        });
+        voice.reports += 1;
+        if row.proof > voice.proof {
+            voice.proof = row.proof;
+            voice.attested_by = &row.owner;
+        }
+    }
+
+    fn index(&mut self, row: &'r JournalRow, case_id: Option<i64>, repeat_of: Option<Vec<u8>>) {
+        let index_row = IndexRow {
+            report_id: row.report_id.clone(),
+            seq: row.seq,
+            owner: row.owner.clone(),
+            case_id,
+            repeat_of,
+            conflict: false,
+        };
+        self.index_rows.insert(&row.report_id, index_row);
+    }
+
+    /// Writes everything; the number of conflicts found.
+    pub(super) fn finish(mut self, connection: &mut Connection) -> Result<usize, BuildError> {
+        for ((case_id, reporter_tag), voice) in &self.voices {
+            let addition = VoiceAddition {
+                case_id: *case_id,
+                reporter_tag,
+                reports: voice.reports,
+                proof: voice.proof,
+                attested_by: voice.attested_by,
+            };
+            let before = building::upsert_voice(connection, &addition)?;
+            if let Some(totals) = self.totals.get_mut(case_id) {
+                totals.voices += i64::from(before.is_none());
+                totals.foreign_voices += foreign_change(before, voice.proof);
+            }
+        }
+        for (case_id, totals) in &self.totals {
+            building::upsert_totals(connection, *case_id, totals)?;
+        }
+        let index_rows: Vec<IndexRow> = self.index_rows.into_values().collect();
+        building::insert_index_rows(connection, &index_rows)?;
+        let counted: Vec<CountedRow> = self.newly_counted.into_values().collect();
+        building::upsert_counted(connection, &counted)?;
+        for (key, reports) in &self.figures {
+            building::upsert_figure(connection, key, *reports)?;
+        }
+        for report_id in &self.conflicts {
+            building::update_conflict(connection, report_id)?;
+        }
+        if let Some(oldest) = self.rows_by_seq.values().map(|row| row.received_at).min() {
+            building::delete_counted_before(connection, oldest - REPEAT_WINDOW_MICROS - SWEEP_MARGIN_MICROS)?;
+        }
+        Ok(self.conflicts.len())
+    }
+}
+
+/// How the count of voices that nobody entitled attests changes.
+fn foreign_change(before: Option<Proof>, now: Proof) -> i64 {
+    let foreign = |proof: Proof| proof <= Proof::Foreign;
+    match before {
+        None => i64::from(foreign(now)),
+        Some(before) => -i64::from(foreign(before) && !foreign(now)),
+    }
+}
+
+fn key_of(row: &JournalRow) -> Option<GroupKey> {
+    group_key(row.category, row.sender_kind, row.sender_tag.as_deref(), row.text_tag.as_deref())
+}

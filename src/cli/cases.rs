@@ -1,0 +1,245 @@
+//! `spamgate cases …`.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use clap::{Subcommand, ValueEnum};
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::domain::clock::{Clock, Moment};
+use crate::domain::vocabulary::{CaseStatus, Channel};
+use crate::startup;
+use crate::store::building::MIXED;
+use crate::store::cases::{self, CaseRow, Decided, Decision, DecisionRow};
+
+/// The longest reason for a decision, characters.
+const REASON_MAX_CHARACTERS: usize = 2_000;
+
+#[derive(Subcommand)]
+pub(super) enum CasesCommand {
+    /// List cases, most voices first.
+    List {
+        /// At most so many.
+        #[arg(long, value_name = "N", default_value_t = i64::MAX, hide_default_value = true)]
+        limit: i64,
+        /// Print a JSON array.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one case with its decisions.
+    Show {
+        /// Such as `VN-2026-7K3QXWA4`, in any case.
+        reference: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Decide a case. Further reports about the same open a new one.
+    Decide {
+        /// Such as `VN-2026-7K3QXWA4`, in any case.
+        reference: String,
+        /// What was found.
+        #[arg(long)]
+        verdict: Verdict,
+        /// Why, in words that can be shown to both sides.
+        #[arg(long)]
+        reason: String,
+        /// Who decides.
+        #[arg(long)]
+        by: String,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum Verdict {
+    /// The reports are right.
+    Upheld,
+    /// They are not, or what was said is lawful expression.
+    Dismissed,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    reference: &'a str,
+    status: &'a str,
+    category: &'a str,
+    channel: &'a str,
+    sender_kind: &'a str,
+    reports: i64,
+    voices: i64,
+    first_report_at: String,
+    last_report_at: String,
+}
+
+impl<'a> Row<'a> {
+    fn of(case: &'a CaseRow) -> Self {
+        let channel = match (case.sms > 0, case.calls > 0) {
+            (true, true) => MIXED,
+            (false, true) => Channel::Call.as_str(),
+            (true | false, false) => Channel::Sms.as_str(),
+        };
+        Self {
+            reference: &case.reference,
+            status: &case.status,
+            category: &case.category,
+            channel,
+            sender_kind: &case.sender_kind,
+            reports: case.reports,
+            voices: case.voices,
+            first_report_at: Moment(case.first_report_at).to_rfc3339(),
+            last_report_at: Moment(case.last_report_at).to_rfc3339(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    row: Row<'a>,
+    repeats: i64,
+    foreign_voices: i64,
+    money_lost: i64,
+    reports_by_channel: ByChannel,
+    reports_by_source: BySource,
+    decisions: Vec<ShownDecision<'a>>,
+}
+
+#[derive(Serialize)]
+struct ByChannel {
+    sms: i64,
+    call: i64,
+}
+
+#[derive(Serialize)]
+struct BySource {
+    carrier_api: i64,
+    carrier_batch: i64,
+    carrier_mo: i64,
+    web: i64,
+}
+
+#[derive(Serialize)]
+struct ShownDecision<'a> {
+    verdict: &'a str,
+    reason: &'a str,
+    decided_by: &'a str,
+    decided_at: String,
+}
+
+pub(super) fn run(command: CasesCommand, config: &Config, data: &Path) -> anyhow::Result<()> {
+    super::require_data(data)?;
+    let (_, mut connection) = startup::open_store(config, data)?;
+    match command {
+        CasesCommand::List { limit, json } => list(&mut connection, limit, json),
+        CasesCommand::Show { reference, json } => {
+            let reference = reference.to_ascii_uppercase();
+            let found = cases::find_case(&mut connection, &reference)?;
+            let (case, decisions) = found.ok_or_else(|| anyhow::anyhow!("there is no case {reference}"))?;
+            show(&case, &decisions, json)
+        }
+        CasesCommand::Decide { reference, verdict, reason, by } => {
+            anyhow::ensure!(!reason.trim().is_empty() && !by.trim().is_empty(), "--reason and --by must say something");
+            anyhow::ensure!(
+                reason.chars().count() <= REASON_MAX_CHARACTERS,
+                "--reason may have {REASON_MAX_CHARACTERS} characters"
+            );
+            let verdict = match verdict {
+                Verdict::Upheld => CaseStatus::Upheld,
+                Verdict::Dismissed => CaseStatus::Dismissed,
+            };
+            let decided_at = Clock::System.now();
+            let decision = Decision { verdict, reason: &reason, decided_by: &by, decided_at };
+            let reference = reference.to_ascii_uppercase();
+            match cases::decide_case(&mut connection, &reference, &decision)? {
+                Decided::Closed => Ok(writeln!(io::stdout(), "{reference} is {}.", verdict.as_str())?),
+                Decided::NotFound => Err(anyhow::anyhow!("there is no case {reference}")),
+                Decided::AlreadyClosed => Err(anyhow::anyhow!("{reference} was decided before")),
+            }
+        }
+    }
+}
+
+fn list(connection: &mut crate::store::connection::Connection, limit: i64, json: bool) -> anyhow::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut is_first = true;
+    if json {
+        write!(out, "[")?;
+    } else {
+        writeln!(
+            out,
+            "{:<17} {:<9} {:<9} {:<7} {:<10} {:>8} {:>8}  last report",
+            "reference", "status", "category", "channel", "sender", "reports", "voices"
+        )?;
+    }
+    cases::for_each_case(connection, limit, |case| -> anyhow::Result<()> {
+        let row = Row::of(case);
+        if json {
+            // One case a line, so that line tools read it too.
+            write!(out, "{}{}", if is_first { "\n" } else { ",\n" }, serde_json::to_string(&row)?)?;
+            is_first = false;
+        } else {
+            writeln!(
+                out,
+                "{:<17} {:<9} {:<9} {:<7} {:<10} {:>8} {:>8}  {}",
+                row.reference,
+                row.status,
+                row.category,
+                row.channel,
+                row.sender_kind,
+                row.reports,
+                row.voices,
+                row.last_report_at
+            )?;
+        }
+        Ok(())
+    })?;
+    if json {
+        writeln!(out, "\n]")?;
+    }
+    Ok(out.flush()?)
+}
+
+fn show(case: &CaseRow, decisions: &[DecisionRow], json: bool) -> anyhow::Result<()> {
+    let shown = Shown {
+        row: Row::of(case),
+        repeats: case.repeats,
+        foreign_voices: case.foreign_voices,
+        money_lost: case.money_lost,
+        reports_by_channel: ByChannel { sms: case.sms, call: case.calls },
+        reports_by_source: BySource {
+            carrier_api: case.carrier_api,
+            carrier_batch: case.carrier_batch,
+            carrier_mo: case.carrier_mo,
+            web: case.web,
+        },
+        decisions: decisions
+            .iter()
+            .map(|decision| ShownDecision {
+                verdict: &decision.verdict,
+                reason: &decision.reason,
+                decided_by: &decision.decided_by,
+                decided_at: Moment(decision.decided_at).to_rfc3339(),
+            })
+            .collect(),
+    };
+    let mut out = io::stdout().lock();
+    if json {
+        return Ok(writeln!(out, "{}", serde_json::to_string(&shown)?)?);
+    }
+    writeln!(out, "{}  {}  {}", shown.row.reference, shown.row.category, shown.row.status)?;
+    writeln!(out, "  sender       {}", shown.row.sender_kind)?;
+    writeln!(out, "  channel      {} ({} SMS, {} calls)", shown.row.channel, case.sms, case.calls)?;
+    writeln!(out, "  reports      {}, {} of them repeats", case.reports, case.repeats)?;
+    writeln!(out, "  voices       {}, {} of them not attested", case.voices, case.foreign_voices)?;
+    writeln!(out, "  money lost   {}", case.money_lost)?;
+    writeln!(out, "  first, last  {}, {}", shown.row.first_report_at, shown.row.last_report_at)?;
+    for decision in &shown.decisions {
+        writeln!(
+            out,
+            "  {} {} by {}: {}",
+            decision.decided_at, decision.verdict, decision.decided_by, decision.reason
+        )?;
+    }
+    Ok(())
+}

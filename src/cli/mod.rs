@@ -1,0 +1,130 @@
+//! The command line. Every command works beside a running gateway.
+
+mod carriers;
+mod cases;
+mod keys;
+mod serve;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::casework::builder;
+use crate::config::{Config, DEFAULT_DATA_DIRECTORY};
+use crate::startup;
+
+/// Takes reports of spam, scam and fake-news SMS and calls, and builds the cases an authority reviews.
+#[derive(Parser)]
+#[command(name = "spamgate", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// Configuration file (TOML). `spamgate config show` prints all settings.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Data directory.
+    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_DATA_DIRECTORY)]
+    data: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway (the default).
+    Serve(ServeArgs),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Carriers and their API keys.
+    #[command(subcommand)]
+    Carrier(carriers::CarrierCommand),
+    /// Cases that were built from the reports.
+    #[command(subcommand)]
+    Cases(cases::CasesCommand),
+    /// Make memberships, counts and voices anew from the journal. References and decisions stay.
+    Rebuild,
+    /// Keys of this installation.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+}
+
+/// Where to listen.
+#[derive(Args, Default)]
+pub(crate) struct ServeArgs {
+    /// Address for carriers; overrides `server.listen`.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<std::net::SocketAddr>,
+    /// Address for operators; overrides `server.ops_listen`.
+    #[arg(long, value_name = "ADDR")]
+    ops_listen: Option<std::net::SocketAddr>,
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print the settings in force, without secrets.
+    Show,
+    /// Check the settings and say what is wrong.
+    Check,
+}
+
+/// Runs the command; what goes wrong is said on standard error.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        // A reader that closed its end (`| head`) wants no complaint.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "spamgate: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<()> {
+    let config = Config::load(cli.config.as_deref(), std::env::vars())?;
+    match cli.command.unwrap_or(Command::Serve(ServeArgs::default())) {
+        Command::Serve(args) => serve::serve(config, &cli.data, &args),
+        Command::Config(ConfigCommand::Show) => Ok(write!(io::stdout(), "{}", config.to_toml())?),
+        Command::Config(ConfigCommand::Check) => Ok(writeln!(io::stdout(), "The configuration is good.")?),
+        Command::Carrier(command) => carriers::run(command, &config, &cli.data),
+        Command::Cases(command) => cases::run(command, &config, &cli.data),
+        Command::Rebuild => rebuild(&config, &cli.data),
+        Command::Keys(command) => keys::run(command, &config, &cli.data),
+    }
+}
+
+fn rebuild(config: &Config, data: &Path) -> anyhow::Result<()> {
+    let (location, mut connection) = startup::open_store(config, data)?;
+    builder::begin_rebuild(&mut connection)?;
+    drop(connection);
+    let mut connection = location.open_builder()?;
+    let mut rows = 0;
+    // A gateway that runs builds along; each slice is taken by whoever comes first.
+    loop {
+        let slice_rows = i64::from(config.builder.slice_rows);
+        let turn = builder::build_slice(&mut connection, &config.region.country, slice_rows)?;
+        if turn.rows == 0 {
+            writeln!(io::stdout(), "Rebuilt up to journal row {} ({rows} rows here).", turn.cursor_seq)?;
+            return Ok(());
+        }
+        rows += turn.rows;
+    }
+}
+
+/// Refuses to make a data directory as a side effect of looking at one.
+fn require_data(data: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        data.is_dir(),
+        "there is no data directory {}: name it with --data, or start the gateway once",
+        data.display()
+    );
+    Ok(())
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe))
+}

@@ -1,0 +1,95 @@
+//! `spamgate serve`.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::ServeArgs;
+use crate::config::Config;
+use crate::domain::clock::{Clock, Moment};
+use crate::enrol::NewCarrier;
+use crate::startup;
+use crate::telemetry::logs;
+
+pub(super) fn serve(mut config: Config, data: &Path, args: &ServeArgs) -> anyhow::Result<()> {
+    if let Some(listen) = args.listen {
+        config.server.listen = listen;
+    }
+    if let Some(ops_listen) = args.ops_listen {
+        config.server.ops_listen = ops_listen;
+    }
+    forbid_core_dumps();
+    let guard = logs::start(&config.log).map_err(anyhow::Error::msg)?;
+    let outcome = actix_web::rt::System::new().block_on(run(&config, data));
+    drop(guard);
+    outcome
+}
+
+async fn run(config: &Config, data: &Path) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut gateway = startup::start(config, data, Clock::System).await?;
+    tracing::info!(
+        server.address = %gateway.address,
+        ops.address = %gateway.ops_address,
+        "taking reports; health and metrics for operators on their own address"
+    );
+    greet(&gateway)?;
+    let failure = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        reason = gateway.wait_for_failure() => Some(reason),
+    };
+    tracing::info!("stopping: answering what is in hand");
+    gateway.stop().await;
+    match failure {
+        None => {
+            tracing::info!("stopped; every acknowledged report is on disk");
+            Ok(())
+        }
+        Some(reason) => Err(anyhow::anyhow!("{reason}: nothing is acknowledged any more, so the process ends")),
+    }
+}
+
+/// Memory holds keys and, for a moment, numbers: neither may land in a core file.
+fn forbid_core_dumps() {
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Core, none) {
+        // Logging has not begun.
+        let _ = writeln!(io::stderr(), "spamgate: core dumps could not be forbidden: {error}");
+    }
+}
+
+fn greet(gateway: &startup::Gateway) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "spamgate takes reports on http://{}", gateway.address)?;
+    if let Some(carrier) = &gateway.first_carrier {
+        show_first_carrier(&mut out, carrier, gateway)?;
+    }
+    out.flush()
+}
+
+fn show_first_carrier(out: &mut impl Write, carrier: &NewCarrier, gateway: &startup::Gateway) -> io::Result<()> {
+    let now = Moment(Clock::System.now().0).to_rfc3339();
+    writeln!(out)?;
+    writeln!(
+        out,
+        "First start: keys were made, and a carrier named `{}`. Its API key, shown this once:",
+        carrier.name
+    )?;
+    writeln!(out)?;
+    writeln!(out, "  {}", carrier.api_key.as_str())?;
+    writeln!(out)?;
+    writeln!(out, "Send a first report:")?;
+    writeln!(out)?;
+    writeln!(out, "curl -sS http://{}/v1/reports \\", gateway.address)?;
+    writeln!(out, "  -H 'Authorization: Bearer {}' -H 'Content-Type: application/json' \\", carrier.api_key.as_str())?;
+    writeln!(
+        out,
+        "  -d '{{\"report_id\":\"first-1\",\"reporter\":\"0912345678\",\"sender\":\"0985931054\",\"channel\":\"sms\",\
+         \"category\":\"spam\",\"content\":\"Nhan lam cac loai giay to\",\"occurred_at\":\"{now}\"}}'",
+    )?;
+    writeln!(out)?;
+    writeln!(out, "Then: spamgate cases list")
+}

@@ -1,0 +1,427 @@
+//! Configuration: the commented defaults, a file, the environment, flags; later ones win, unknown ones are refused.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::domain::msisdn::HomeCountry;
+use crate::domain::submission::Region;
+
+/// The defaults, as documentation.
+pub const DEFAULTS: &str = include_str!("defaults.toml");
+/// First part of an environment variable that is a setting.
+const ENVIRONMENT_PREFIX: &str = "SPAMGATE__";
+/// The data directory without `--data`.
+pub const DEFAULT_DATA_DIRECTORY: &str = "spamgate-data";
+/// Largest configuration file read, bytes.
+const FILE_MAX_BYTES: u64 = 1024 * 1024;
+
+/// What is wrong with the configuration; names the setting, never shows a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A file is too large to be a configuration.
+    #[error("{0}: larger than 1 MiB")]
+    TooLarge(PathBuf),
+    /// Not TOML.
+    #[error("{origin}: {message}")]
+    Syntax {
+        /// Which file or variable.
+        origin: String,
+        /// What the parser says.
+        message: String,
+    },
+    /// A setting that does not exist, or of another type.
+    #[error("configuration: {0}")]
+    Setting(String),
+    /// A setting whose value makes no sense.
+    #[error("{setting}: {reason}")]
+    Value {
+        /// Which.
+        setting: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// All settings.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Listeners and their bounds.
+    pub server: ServerSettings,
+    /// The database.
+    pub store: StoreSettings,
+    /// Seen and quotas.
+    pub fast: FastSettings,
+    /// Bounds on what callers may send.
+    pub limits: LimitSettings,
+    /// From journal to cases.
+    pub builder: BuilderConfig,
+    /// Where the gateway stands.
+    pub region: RegionSettings,
+    /// Key files.
+    pub keys: KeySettings,
+    /// Logs.
+    pub log: LogSettings,
+}
+
+/// See `defaults.toml`, as for all below.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "defaults.toml describes every setting")]
+pub struct ServerSettings {
+    pub listen: SocketAddr,
+    pub ops_listen: SocketAddr,
+    pub workers: usize,
+    pub connections_max_per_worker: usize,
+    pub body_max_bytes: usize,
+    pub body_timeout_ms: u64,
+    pub append_timeout_ms: u64,
+    pub shutdown_timeout_s: u64,
+}
+
+/// The database.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "defaults.toml describes every setting")]
+pub struct StoreSettings {
+    pub url: String,
+    pub read_connections: u32,
+}
+
+/// Seen and quotas.
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "defaults.toml describes every setting")]
+pub struct FastSettings {
+    pub url: String,
+    pub url_file: String,
+    pub key_prefix: String,
+    pub timeout_ms: u64,
+    pub seen_max: usize,
+}
+
+impl std::fmt::Debug for FastSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FastSettings").field("url", &without_password(&self.url)).finish_non_exhaustive()
+    }
+}
+
+/// Bounds on what callers may send.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "defaults.toml describes every setting")]
+pub struct LimitSettings {
+    pub reporter_per_day: NonZeroU32,
+    pub reporters_max: usize,
+    pub carrier_per_second: NonZeroU32,
+    pub carrier_burst: NonZeroU32,
+    pub queue_items: usize,
+    pub queue_bytes: usize,
+}
+
+/// From journal to cases.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "defaults.toml describes every setting")]
+pub struct BuilderConfig {
+    pub slice_rows: u32,
+}
+
+/// Where the gateway stands.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "defaults.toml describes every setting")]
+pub struct RegionSettings {
+    pub country: String,
+    pub provinces: Vec<String>,
+}
+
+/// Key files.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "defaults.toml describes every setting")]
+pub struct KeySettings {
+    pub directory: String,
+}
+
+/// Logs.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "defaults.toml describes every setting")]
+pub struct LogSettings {
+    pub level: LogLevel,
+    pub format: LogFormat,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+impl std::fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        })
+    }
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Config {
+    /// The configuration from the defaults, `file` and `environment`, checked.
+    ///
+    /// # Errors
+    /// The first setting that is unknown or makes no sense.
+    pub fn load(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let mut table = parse_toml("built-in defaults", DEFAULTS)?;
+        if let Some(path) = file {
+            let text = read_file(path)?;
+            let over = parse_toml(&path.display().to_string(), &text)?;
+            merge(&mut table, over);
+        }
+        let mut variables: Vec<(String, String)> =
+            environment.filter(|(name, _)| name.starts_with(ENVIRONMENT_PREFIX)).collect();
+        variables.sort();
+        for (name, value) in variables {
+            set_from_environment(&mut table, &name, &value)?;
+        }
+        let mut config: Self =
+            Value::Table(table).try_into().map_err(|error: toml::de::Error| setting_error(&error))?;
+        config.read_secrets()?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The defaults alone.
+    ///
+    /// # Errors
+    /// Never, unless `defaults.toml` itself is wrong.
+    pub fn defaults() -> Result<Self, ConfigError> {
+        Self::load(None, std::iter::empty())
+    }
+
+    fn read_secrets(&mut self) -> Result<(), ConfigError> {
+        if !self.fast.url_file.is_empty() {
+            self.fast.url = read_file(Path::new(&self.fast.url_file))?.trim().to_owned();
+        }
+        Ok(())
+    }
+
+    /// Whether every value makes sense.
+    ///
+    /// # Errors
+    /// The first that does not.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.region()?;
+        let bounds = [
+            ("server.body_max_bytes", self.server.body_max_bytes, 1_024, 16 << 20),
+            ("server.connections_max_per_worker", self.server.connections_max_per_worker, 1, 1 << 20),
+            ("server.workers", self.server.workers, 0, 1_024),
+            ("store.read_connections", usize::try_from(self.store.read_connections).unwrap_or(0), 1, 256),
+            ("limits.queue_items", self.limits.queue_items, 1, 1 << 20),
+            ("limits.queue_bytes", self.limits.queue_bytes, 1 << 16, 1 << 32),
+            ("limits.reporters_max", self.limits.reporters_max, 1, 1 << 30),
+            ("fast.seen_max", self.fast.seen_max, 1_000, 1 << 30),
+            ("builder.slice_rows", usize::try_from(self.builder.slice_rows).unwrap_or(0), 1, 100_000),
+        ];
+        for (setting, value, least, most) in bounds {
+            if !(least..=most).contains(&value) {
+                return Err(ConfigError::Value { setting, reason: format!("must be from {least} to {most}") });
+            }
+        }
+        let waits = [
+            ("server.body_timeout_ms", self.server.body_timeout_ms),
+            ("server.append_timeout_ms", self.server.append_timeout_ms),
+            ("fast.timeout_ms", self.fast.timeout_ms),
+        ];
+        for (setting, value) in waits {
+            if !(1..=600_000).contains(&value) {
+                return Err(ConfigError::Value { setting, reason: "must be from 1 to 600000".to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    /// How numbers are read here.
+    ///
+    /// # Errors
+    /// When the country is unknown or a province code could not be stored.
+    pub fn region(&self) -> Result<Region, ConfigError> {
+        let home = HomeCountry::parse(&self.region.country).ok_or_else(|| ConfigError::Value {
+            setting: "region.country",
+            reason: format!("`{}` is no ISO 3166 code with a numbering plan", self.region.country),
+        })?;
+        let well_formed = |code: &String| {
+            (1..=16).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        if !self.region.provinces.iter().all(well_formed) {
+            let reason = "codes are 1 to 16 letters, digits and hyphens".to_owned();
+            return Err(ConfigError::Value { setting: "region.provinces", reason });
+        }
+        Ok(Region { home, province_codes: self.region.provinces.clone() })
+    }
+
+    /// The configuration as TOML, with secrets left out.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let mut shown = self.clone();
+        shown.fast.url = without_password(&shown.fast.url);
+        toml::to_string(&shown).unwrap_or_default()
+    }
+}
+
+/// A URL without what stands before the `@`.
+fn without_password(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            let (head, tail) = (url.get(..scheme + 3), url.get(at..));
+            format!("{}***{}", head.unwrap_or_default(), tail.unwrap_or_default())
+        }
+        _ => url.to_owned(),
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, ConfigError> {
+    let error = |source| ConfigError::Read { path: path.to_owned(), source };
+    if std::fs::metadata(path).map_err(error)?.len() > FILE_MAX_BYTES {
+        return Err(ConfigError::TooLarge(path.to_owned()));
+    }
+    std::fs::read_to_string(path).map_err(error)
+}
+
+fn parse_toml(origin: &str, text: &str) -> Result<Table, ConfigError> {
+    // The parser's message only: its display would quote the line, which may hold a secret.
+    text.parse::<Table>().map_err(|error| {
+        let line = error.span().map_or(0, |span| text.get(..span.start).unwrap_or_default().lines().count().max(1));
+        ConfigError::Syntax { origin: format!("{origin}, line {line}"), message: error.message().to_owned() }
+    })
+}
+
+fn setting_error(error: &toml::de::Error) -> ConfigError {
+    ConfigError::Setting(error.message().to_owned())
+}
+
+fn merge(base: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(Value::Table(base)), Value::Table(over)) => merge(base, over),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+/// Puts one environment variable in place. Its value is read as the type the default has.
+fn set_from_environment(table: &mut Table, name: &str, value: &str) -> Result<(), ConfigError> {
+    let unknown = || ConfigError::Setting(format!("the environment variable {name} names no setting"));
+    let path = name.strip_prefix(ENVIRONMENT_PREFIX).unwrap_or_default().to_lowercase();
+    let (section, key) = path.split_once("__").ok_or_else(unknown)?;
+    let slot = table.get_mut(section).and_then(Value::as_table_mut).and_then(|section| section.get_mut(key));
+    let slot = slot.ok_or_else(unknown)?;
+    let parsed = match slot {
+        Value::String(_) => Value::String(value.to_owned()),
+        Value::Array(_) => Value::Array(value.split(',').map(|item| Value::String(item.trim().to_owned())).collect()),
+        Value::Integer(_) => value
+            .parse()
+            .map(Value::Integer)
+            .map_err(|_| ConfigError::Setting(format!("the environment variable {name} must be a whole number")))?,
+        Value::Boolean(_) | Value::Float(_) | Value::Datetime(_) | Value::Table(_) => return Err(unknown()),
+    };
+    *slot = parsed;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may stop where it fails")]
+    use super::*;
+
+    fn with(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::load(None, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+    fn with_file(text: &str) -> Result<Config, ConfigError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Config::load(Some(file.path()), std::iter::empty())
+    }
+
+    #[test]
+    fn the_commented_file_is_the_defaults() {
+        let config = Config::defaults().unwrap();
+        assert_eq!(config.limits.reporter_per_day.get(), 20);
+        assert_eq!(config.region.provinces.len(), 34);
+        assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
+        assert_eq!(with_file("[limits]\nreporter_per_day = 5").unwrap().limits.reporter_per_day.get(), 5);
+        let config = with(&[("SPAMGATE__LIMITS__REPORTER_PER_DAY", "7"), ("SPAMGATE__LOG__LEVEL", "debug")]).unwrap();
+        assert_eq!(config.limits.reporter_per_day.get(), 7);
+        assert_eq!(config.log.level, LogLevel::Debug);
+    }
+
+    #[test]
+    fn a_setting_that_does_not_exist_is_refused_with_its_name() {
+        for error in [
+            with_file("[limits]\nreporter_per_dya = 5").err().unwrap(),
+            with_file("[limit]\nx = 5").err().unwrap(),
+            with(&[("SPAMGATE__LIMITS__REPORTER_PER_DYA", "7")]).err().unwrap(),
+        ] {
+            let text = error.to_string().to_lowercase();
+            assert!(text.contains("reporter_per_dya") || text.contains("`limit`"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_makes_no_sense_is_refused() {
+        for text in [
+            "[limits]\nreporter_per_day = 0",
+            "[limits]\ncarrier_burst = -1",
+            "[region]\ncountry = \"XX\"",
+            "[server]\nlisten = \"nowhere\"",
+            "[server]\nbody_max_bytes = 5",
+            "[log]\nlevel = \"loud\"",
+        ] {
+            assert!(with_file(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_shown() {
+        let config = with(&[("SPAMGATE__FAST__URL", "redis://user:hunter2@host:6379/0")]).unwrap();
+        assert!(!config.to_toml().contains("hunter2"));
+        assert!(!format!("{config:?}").contains("hunter2"));
+        assert!(config.to_toml().contains("redis://***@host:6379/0"));
+    }
+}

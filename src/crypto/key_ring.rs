@@ -1,0 +1,179 @@
+//! The key ring of a node: which sub-keys exist, and what each computes.
+//!
+//! Two roots. The *stable* root never rotates: report ids, receipts and markers must come out the same for ever.
+//! The *tag* root has a key id and can be replaced after a leak: it hides numbers and texts.
+
+use super::mac::{MacKey, Secret};
+use crate::domain::check_char;
+use crate::domain::msisdn::Msisdn;
+use crate::domain::report::{ReportId, Tag};
+use crate::domain::sender::{Sender, SenderKind};
+use crate::domain::submission::Submission;
+
+/// Characters of a receipt before its check character: 55 bits.
+const RECEIPT_CHARACTERS: usize = 11;
+
+/// What makes a report the same or another, all computed from one submission.
+pub struct Identity {
+    /// Computed id.
+    pub id: ReportId,
+    /// Keyed hash of the reporter's number.
+    pub reporter_tag: Tag,
+    /// Keyed hash of the sender; none when hidden.
+    pub sender_tag: Option<Tag>,
+    /// Keyed hash of the same-text form; none without content.
+    pub text_tag: Option<Tag>,
+    /// Keyed hash of reporter, sender, channel, category and same text.
+    pub fingerprint: Tag,
+}
+
+/// Sub-keys that never rotate.
+struct StableKeys {
+    report_id: MacKey,
+    receipt: MacKey,
+    track: MacKey,
+    mark: MacKey,
+}
+
+/// Sub-keys of one tag key id. Reporter and sender have two keys, so that a person who reports and is reported cannot
+/// be linked.
+struct TagKeys {
+    reporter: MacKey,
+    sender: MacKey,
+    text: MacKey,
+    fingerprint: MacKey,
+}
+
+/// All symmetric keys of a node.
+pub struct KeyRing {
+    stable: StableKeys,
+    tags: TagKeys,
+    tag_key_id: i32,
+}
+
+impl KeyRing {
+    /// Derives every sub-key from the two roots.
+    #[must_use]
+    pub fn new(stable: &Secret, tag_key_id: i32, tags: &Secret) -> Self {
+        Self {
+            stable: StableKeys {
+                report_id: MacKey::derive(stable, "spamgate v1 report id"),
+                receipt: MacKey::derive(stable, "spamgate v1 receipt"),
+                track: MacKey::derive(stable, "spamgate v1 track"),
+                mark: MacKey::derive(stable, "spamgate v1 mark"),
+            },
+            tags: TagKeys {
+                reporter: MacKey::derive(tags, "spamgate v1 reporter"),
+                sender: MacKey::derive(tags, "spamgate v1 sender"),
+                text: MacKey::derive(tags, "spamgate v1 text"),
+                fingerprint: MacKey::derive(tags, "spamgate v1 fingerprint"),
+            },
+            tag_key_id,
+        }
+    }
+
+    /// The id that rows tagged by this ring carry.
+    #[must_use]
+    pub const fn tag_key_id(&self) -> i32 {
+        self.tag_key_id
+    }
+
+    /// Everything that tells a carrier's report from others. `owner` is the carrier's UUID: another carrier's same id
+    /// is another report.
+    #[must_use]
+    pub fn identify(&self, owner: uuid::Uuid, submission: &Submission) -> Identity {
+        let mac = self.stable.report_id.tag(&[b"carrier", owner.as_bytes(), submission.external_id.as_bytes()]);
+        let text_tag = submission.content.as_ref().map(|content| {
+            let mut same_text = Vec::with_capacity(content.shown().len());
+            content.same_text_into(&mut same_text);
+            self.tags.text.tag(&[&same_text])
+        });
+        Identity {
+            id: ReportId::from_mac(mac),
+            reporter_tag: self.reporter_tag(submission.reporter),
+            sender_tag: self.sender_tag(&submission.sender),
+            text_tag,
+            fingerprint: self.fingerprint(submission, text_tag.as_ref()),
+        }
+    }
+
+    fn reporter_tag(&self, reporter: Msisdn) -> Tag {
+        self.tags.reporter.tag(&[b"v1|reporter|", reporter.e164().as_bytes()])
+    }
+
+    fn sender_tag(&self, sender: &Sender) -> Option<Tag> {
+        match sender.kind() {
+            SenderKind::Hidden => None,
+            kind => Some(
+                sender.with_canonical(|value| self.tags.sender.tag(&[b"v1|sender|", kind.as_str().as_bytes(), value])),
+            ),
+        }
+    }
+
+    fn fingerprint(&self, submission: &Submission, text_tag: Option<&Tag>) -> Tag {
+        let reporter = submission.reporter.e164();
+        let sender_kind = submission.sender.kind().as_str();
+        submission.sender.with_canonical(|sender| {
+            self.tags.fingerprint.tag(&[
+                reporter.as_bytes(),
+                sender,
+                sender_kind.as_bytes(),
+                submission.channel.as_str().as_bytes(),
+                submission.category.as_str().as_bytes(),
+                text_tag.map_or(&[][..], <[u8; 16]>::as_slice),
+            ])
+        })
+    }
+
+    /// The receipt of a report: the same for ever, without a look-up.
+    #[must_use]
+    pub fn receipt(&self, id: ReportId) -> String {
+        check_char::encode(&self.stable.receipt.tag::<7>(&[id.as_bytes()]), RECEIPT_CHARACTERS)
+    }
+
+    /// Proof of knowing a report's reporter, without storing digits.
+    #[must_use]
+    pub fn track_tag(&self, id: ReportId, reporter: Msisdn) -> [u8; 8] {
+        self.stable.track.tag(&[id.as_bytes(), &reporter.last_four()])
+    }
+
+    /// The half of a marker that says *this store holds this report id*.
+    #[must_use]
+    pub fn mark_of_store(&self, store_epoch: &[u8], id: ReportId) -> [u8; 8] {
+        self.stable.mark.tag(&[b"store", store_epoch, id.as_bytes()])
+    }
+
+    /// The half of a marker that says *with this body*. The parts are exactly what a journal row holds of the body, so
+    /// that markers can be made anew from the journal.
+    #[must_use]
+    pub fn mark_of_body(&self, id: ReportId, body: &BodyParts<'_>) -> [u8; 8] {
+        self.stable.mark.tag(&[
+            b"body",
+            id.as_bytes(),
+            body.fingerprint,
+            body.harm.unwrap_or_default().as_bytes(),
+            match body.money_lost {
+                None => b"-",
+                Some(false) => b"0",
+                Some(true) => b"1",
+            },
+            body.province.unwrap_or_default().as_bytes(),
+            &body.occurred_at_micros.to_be_bytes(),
+        ])
+    }
+}
+
+/// What two submissions of one report id must have in common to be a retry, and not a conflict.
+#[derive(PartialEq, Eq, Clone, Copy)]
+pub struct BodyParts<'a> {
+    /// Keyed hash of reporter, sender, channel, category and same text.
+    pub fingerprint: &'a [u8],
+    /// Kind of harm.
+    pub harm: Option<&'a str>,
+    /// Whether money was lost.
+    pub money_lost: Option<bool>,
+    /// Code of the province.
+    pub province: Option<&'a str>,
+    /// When it happened, microseconds since 1970.
+    pub occurred_at_micros: i64,
+}

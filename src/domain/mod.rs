@@ -1,0 +1,16 @@
+//! What spamgate is about, as pure values: no input or output, no clock but the one handed in,
+//! nothing that knows of HTTP, SQL or Redis.
+//!
+//! Everything here is parsed, not validated: past [`submission::Submission::parse`] there are no raw strings.
+
+pub mod carrier;
+pub mod check_char;
+pub mod clock;
+pub mod content;
+pub mod grouping;
+pub mod msisdn;
+pub mod rejection;
+pub mod report;
+pub mod sender;
+pub mod submission;
+pub mod vocabulary;

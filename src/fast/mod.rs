@@ -1,0 +1,100 @@
+//! The fast state: what is stored already, and how much each reporter may still send.
+//!
+//! A filter and a budget, never the truth: it is read before the append and written after the commit, so whatever it
+//! loses or invents, the journal and the builder come to the same result.
+
+pub mod memory;
+pub mod quota;
+pub mod redis;
+
+use crate::domain::clock::Moment;
+use crate::domain::report::ReportId;
+
+/// What the fast state is asked about one submission.
+#[derive(Clone)]
+pub struct Probe {
+    /// Computed id of the report.
+    pub id: ReportId,
+    /// Marker half of this store.
+    pub store_mark: [u8; 8],
+    /// Marker half of this body.
+    pub body_mark: [u8; 8],
+    /// Owner and fingerprint, mixed: the key of the repeat hint.
+    pub hint_key: [u8; 16],
+    /// Owner and reporter, mixed: the key of the reporter's quota.
+    pub quota_key: [u8; 16],
+    /// When it was received.
+    pub now: Moment,
+}
+
+/// What the fast state answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Stored already, with this body.
+    Stored,
+    /// Stored already, with another body.
+    Conflict,
+    /// New as far as is known. The reporter's quota has been taken, if that was asked.
+    New {
+        /// The same was said within the window, as far as is known.
+        repeat: bool,
+    },
+    /// The reporter has used up the day.
+    OverQuota {
+        /// Seconds until the next report is taken.
+        retry_after_s: u64,
+    },
+    /// The table of quotas is full of live keys.
+    Full,
+}
+
+/// The fast state of a node.
+pub enum FastState {
+    /// In this process: for one node.
+    Memory(memory::MemoryState),
+    /// In Redis, shared by all nodes, with memory to fall back on.
+    Redis(redis::RedisState),
+}
+
+impl FastState {
+    /// Looks whether the report is stored already, and if not takes one of the reporter's quota (`take_quota`).
+    pub async fn admit(&self, probe: &Probe, take_quota: bool) -> Admission {
+        match self {
+            Self::Memory(memory) => memory.admit(probe, take_quota),
+            Self::Redis(redis) => redis.admit(probe, take_quota).await,
+        }
+    }
+
+    /// Remembers that the report is committed. Never waits.
+    pub fn mark_stored(&self, probe: &Probe) {
+        match self {
+            Self::Memory(memory) => memory.mark_stored(probe),
+            Self::Redis(redis) => redis.mark_stored(probe),
+        }
+    }
+
+    /// Gives one back to the reporter, whose report could not be stored. Never waits.
+    pub fn give_back(&self, probe: &Probe) {
+        match self {
+            Self::Memory(memory) => memory.give_back(probe),
+            Self::Redis(redis) => redis.give_back(probe),
+        }
+    }
+
+    /// What is lost at the moment, in a sentence; none when nothing is.
+    #[must_use]
+    pub fn degradation(&self) -> Option<&'static str> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Redis(redis) => redis.degradation(),
+        }
+    }
+
+    /// Forgets everything, as a restart or a `FLUSHALL` would; for tests of exactly that.
+    pub fn forget_all(&self) {
+        match self {
+            Self::Memory(memory) => memory.forget_all(),
+            Self::Redis(redis) => redis.forget_local(),
+        }
+    }
+}

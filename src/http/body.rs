@@ -1,0 +1,88 @@
+//! Reading a JSON body within its bounds, and saying what is wrong with one without quoting it.
+
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::http::header;
+use actix_web::web::{Bytes, Payload};
+use serde::Deserialize;
+
+use super::problem::Problem;
+
+/// The longest name of a field that is quoted back, characters.
+const QUOTED_FIELD_MAX: usize = 64;
+
+/// Bounds on a request body.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimits {
+    /// Bytes.
+    pub max_bytes: usize,
+    /// From the end of the head to the end of the body.
+    pub timeout: Duration,
+}
+
+/// Reads a body that must be plain JSON.
+///
+/// # Errors
+/// 415, 413, 408, or 400 when the connection broke.
+pub async fn read_json_body(request: &HttpRequest, body: Payload, limits: &BodyLimits) -> Result<Bytes, Problem> {
+    check_media_type(request)?;
+    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|length: usize| length > limits.max_bytes) {
+        return Err(Problem::body_too_large(limits.max_bytes));
+    }
+    match tokio::time::timeout(limits.timeout, body.to_bytes_limited(limits.max_bytes)).await {
+        Ok(Ok(Ok(bytes))) => Ok(bytes),
+        Ok(Ok(Err(_broken))) => Err(Problem::body_broken()),
+        Ok(Err(_too_large)) => Err(Problem::body_too_large(limits.max_bytes)),
+        Err(_elapsed) => Err(Problem::body_too_slow()),
+    }
+}
+
+/// Compressed bodies are refused: a kilobyte can unpack to a gigabyte.
+fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
+    let headers = request.headers();
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(Problem::encoding_not_supported());
+    }
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") { Ok(()) } else { Err(Problem::media_type_not_supported()) }
+}
+
+/// Parses JSON into `T`.
+///
+/// # Errors
+/// A problem with the place or the field. Never with a value: it may be a number.
+pub fn parse_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| explain::<T>(body, &error))
+}
+
+fn explain<'a, T: Deserialize<'a>>(body: &'a [u8], error: &serde_json::Error) -> Problem {
+    use serde_json::error::Category;
+    match error.classify() {
+        Category::Syntax | Category::Eof | Category::Io => Problem::invalid_json(error.line(), error.column()),
+        Category::Data => {
+            let message = error.to_string();
+            if let Some(field) = quoted_after(&message, "unknown field `") {
+                return Problem::unknown_field(field);
+            }
+            if let Some(field) = quoted_after(&message, "duplicate field `") {
+                return Problem::duplicate_field(field);
+            }
+            // Only now, because keeping the path costs every report something.
+            let mut deserializer = serde_json::Deserializer::from_slice(body);
+            match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+                Err(error) if error.path().iter().next().is_some() => Problem::wrong_type(error.path().to_string()),
+                _ => Problem::not_an_object(),
+            }
+        }
+    }
+}
+
+fn quoted_after(message: &str, start: &str) -> Option<String> {
+    let quoted = message.strip_prefix(start)?;
+    // The name is the caller's and may hold backticks itself; what follows it is ours.
+    let end = quoted.rfind("`, expected").or_else(|| quoted.find('`'))?;
+    Some(quoted.get(..end)?.chars().filter(|character| !character.is_control()).take(QUOTED_FIELD_MAX).collect())
+}

@@ -1,0 +1,8 @@
+//! The edge: routes, bodies, problem documents, health and metrics.
+
+pub mod app;
+pub mod body;
+pub mod ops;
+pub mod problem;
+pub mod routes;
+pub mod server;

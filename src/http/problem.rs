@@ -1,0 +1,292 @@
+//! Problem documents (RFC 9457): the one place where they are made, and the table of their codes.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+
+use crate::carrier_api::authenticate::RateFields;
+use crate::carrier_api::post_report::insert_rate;
+use crate::domain::rejection::Rejection;
+use crate::intake::accept::{Refused, Unavailable};
+use crate::store::StoreError;
+use crate::telemetry::metrics::{CodeLabel, Metrics};
+
+/// When to try again after the store failed, seconds.
+const STORE_RETRY_S: u64 = 1;
+/// When to try again while the queue is full, seconds.
+const BUSY_RETRY_S: u64 = 1;
+/// When to try again while the table of quotas is full, seconds.
+const QUOTAS_FULL_RETRY_S: u64 = 60;
+
+/// What goes wrong at the edge, for its caller.
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    field: Option<Cow<'static, str>>,
+    detail: Cow<'static, str>,
+    retry_after_s: Option<u64>,
+    allow: Option<&'static str>,
+    rate: Option<RateFields>,
+}
+
+// Neither shows `detail` or `field`: both may quote the caller.
+impl fmt::Debug for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Problem({} {})", self.status.as_u16(), self.code)
+    }
+}
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code)
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'a str,
+    status: u16,
+    code: &'static str,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, detail: detail.into(), field: None, retry_after_s: None, allow: None, rate: None }
+    }
+    fn at(mut self, field: impl Into<Cow<'static, str>>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+    fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// With these rate limit fields.
+    #[must_use]
+    pub fn with_rate(mut self, rate: RateFields) -> Self {
+        self.rate = Some(rate);
+        self
+    }
+    /// With these rate limit fields, unless it has some that say more.
+    #[must_use]
+    pub fn with_rate_unless_set(mut self, rate: RateFields) -> Self {
+        self.rate.get_or_insert(rate);
+        self
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// Counts the problem.
+    pub fn count(&self, metrics: &Metrics) {
+        metrics.refused.get_or_create(&CodeLabel { code: self.code }).inc();
+    }
+}
+
+/// The table: code, status, sentence.
+#[expect(missing_docs, reason = "each line says it")]
+impl Problem {
+    #[must_use]
+    pub fn no_api_key() -> Self {
+        let detail = "Send your API key in the header `Authorization: Bearer KEY`.";
+        Self::new(StatusCode::UNAUTHORIZED, "api_key_missing", detail)
+    }
+    #[must_use]
+    pub fn wrong_api_key() -> Self {
+        let detail = "This API key is not known or was revoked. Ask the gateway's operator for a new one.";
+        Self::new(StatusCode::UNAUTHORIZED, "api_key_unknown", detail)
+    }
+    #[must_use]
+    pub fn carrier_over_limit(retry_after_s: u64) -> Self {
+        let detail = "Your limit of requests is used up. Wait as `Retry-After` says and send the same again.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "carrier_rate_limited", detail).retry_after(retry_after_s)
+    }
+    #[must_use]
+    pub fn reporter_over_quota(retry_after_s: u64) -> Self {
+        let detail = "This reporter has sent as many reports as one may in a day. This one was not taken.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "reporter_quota_exceeded", detail)
+            .at("reporter")
+            .retry_after(retry_after_s)
+    }
+    #[must_use]
+    pub fn invalid_json(line: usize, column: usize) -> Self {
+        let detail = format!("The body is not valid JSON: look at line {line}, column {column}.");
+        Self::new(StatusCode::BAD_REQUEST, "invalid_json", detail)
+    }
+    #[must_use]
+    pub fn not_an_object() -> Self {
+        let detail = "The body must be one JSON object with the fields of a report.";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "not_an_object", detail)
+    }
+    #[must_use]
+    pub fn unknown_field(field: String) -> Self {
+        let detail = "Leave this field out, or check its spelling: there is no such field.";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_field", detail).at(field)
+    }
+    #[must_use]
+    pub fn duplicate_field(field: String) -> Self {
+        let detail = "Send this field once: it stands in the body twice.";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "duplicate_field", detail).at(field)
+    }
+    #[must_use]
+    pub fn wrong_type(field: String) -> Self {
+        let detail = "This field has the wrong type: `money_lost` is true or false, all others are strings.";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "wrong_type", detail).at(field)
+    }
+    #[must_use]
+    pub fn body_too_large(max_bytes: usize) -> Self {
+        let detail = format!("Send a body of at most {max_bytes} bytes.");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+    }
+    #[must_use]
+    pub fn body_too_slow() -> Self {
+        let detail = "The body did not arrive in time. Send the same again.";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)
+    }
+    #[must_use]
+    pub fn body_broken() -> Self {
+        let detail = "The body ended before its announced length. Send the same again.";
+        Self::new(StatusCode::BAD_REQUEST, "body_incomplete", detail)
+    }
+    #[must_use]
+    pub fn encoding_not_supported() -> Self {
+        let detail = "Send the body uncompressed, without `Content-Encoding`.";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding_not_supported", detail)
+    }
+    #[must_use]
+    pub fn media_type_not_supported() -> Self {
+        let detail = "Send the body as JSON, with `Content-Type: application/json`.";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type_not_supported", detail)
+    }
+    #[must_use]
+    pub fn no_such_report() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "report_not_found", "You have sent no report with this id.")
+    }
+    #[must_use]
+    pub fn no_such_page() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address.")
+    }
+    #[must_use]
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let mut problem = Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "This address does not take this method; the header `Allow` names those it takes.",
+        );
+        problem.allow = Some(allow);
+        problem
+    }
+    #[must_use]
+    pub fn bad_request() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", "The request's address or query cannot be read.")
+    }
+    #[must_use]
+    pub fn report_id_reused() -> Self {
+        let detail = "This `report_id` was used for a report with another body. Give each report an id of its own.";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "report_id_reused", detail).at("report_id")
+    }
+    #[must_use]
+    pub fn builder_behind() -> Self {
+        let detail = "Too many reports wait to be counted for a sure answer. Ask again later.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "builder_behind", detail).retry_after(BUSY_RETRY_S)
+    }
+    #[must_use]
+    pub fn store_unavailable() -> Self {
+        let detail = "The store cannot be reached. Nothing was taken for sure: send the same again.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail).retry_after(STORE_RETRY_S)
+    }
+    /// Logs why, once: this is where the failure leaves the program.
+    #[must_use]
+    pub fn store_failed(error: &StoreError) -> Self {
+        tracing::error!(%error, "a request could not be answered by the store");
+        Self::store_unavailable()
+    }
+    #[must_use]
+    pub fn busy() -> Self {
+        let detail = "Too many reports wait for the disk. Wait as `Retry-After` says and send the same again.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(BUSY_RETRY_S)
+    }
+    #[must_use]
+    pub fn quotas_full() -> Self {
+        let detail = "The gateway follows as many reporters as it can. Try this one again later.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "reporters_full", detail).retry_after(QUOTAS_FULL_RETRY_S)
+    }
+    #[must_use]
+    pub fn outcome_unknown() -> Self {
+        let detail = "It is not known whether the report was stored. Send the same again: it is counted once.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", detail).retry_after(STORE_RETRY_S)
+    }
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The gateway failed. The fault is not yours.")
+    }
+}
+
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, rejection.code, rejection.detail).at(rejection.field)
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Rejected(rejection) => rejection.into(),
+            Refused::IdReused => Self::report_id_reused(),
+            Refused::ReporterOverQuota { retry_after_s } => Self::reporter_over_quota(retry_after_s),
+            Refused::Unavailable(Unavailable::QueueFull) => Self::busy(),
+            Refused::Unavailable(Unavailable::Store) => Self::store_unavailable(),
+            Refused::Unavailable(Unavailable::TimedOut) => Self::outcome_unknown(),
+            Refused::Unavailable(Unavailable::QuotasFull) => Self::quotas_full(),
+            Refused::Envelope(error) => {
+                tracing::error!(%error, "a report could not be sealed");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        if let Some(seconds) = self.retry_after_s {
+            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        if let Some(allow) = self.allow {
+            response.insert_header((header::ALLOW, allow));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        if let Some(rate) = &self.rate {
+            insert_rate(&mut response, rate);
+        }
+        response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json")));
+        let document = Document {
+            kind: "about:blank",
+            title: self.status.canonical_reason().unwrap_or_default(),
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: &self.detail,
+            field: self.field.as_deref(),
+        };
+        // Strings and a number always serialize.
+        response.body(serde_json::to_vec(&document).unwrap_or_default())
+    }
+}

@@ -1,0 +1,45 @@
+//! Every route, grouped by who calls it.
+
+use actix_web::web::{self, ServiceConfig};
+
+use super::ops;
+use super::problem::Problem;
+use crate::carrier_api::get_report::get_report;
+use crate::carrier_api::post_report::post_report;
+
+/// For carriers, on the public listener.
+pub fn public(config: &mut ServiceConfig) {
+    config
+        .service(
+            web::resource("/v1/reports")
+                .route(web::post().to(post_report))
+                .default_service(web::to(|| async { not_allowed("POST") })),
+        )
+        .service(
+            web::resource("/v1/reports/{id}")
+                .route(web::get().to(get_report))
+                .default_service(web::to(|| async { not_allowed("GET") })),
+        );
+    common(config);
+}
+
+/// For operators, on their own listener.
+pub fn operators(config: &mut ServiceConfig) {
+    config
+        .service(web::resource("/healthz").route(web::get().to(ops::healthz)))
+        .service(web::resource("/readyz").route(web::get().to(ops::readyz)))
+        .service(web::resource("/metrics").route(web::get().to(ops::metrics)));
+    common(config);
+}
+
+/// What has no route, and what actix itself refuses, are problem documents too.
+fn common(config: &mut ServiceConfig) {
+    config
+        .app_data(web::PathConfig::default().error_handler(|_, _| Problem::bad_request().into()))
+        .app_data(web::QueryConfig::default().error_handler(|_, _| Problem::bad_request().into()))
+        .default_service(web::to(|| async { Err::<&'static str, _>(Problem::no_such_page()) }));
+}
+
+fn not_allowed(allow: &'static str) -> Result<&'static str, Problem> {
+    Err(Problem::method_not_allowed(allow))
+}

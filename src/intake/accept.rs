@@ -1,0 +1,238 @@
+//! The path of one report, from parsed to acknowledged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::journal_queue::{Entry, JournalQueue, NotAppended};
+use crate::crypto::envelope::{DataKey, EnvelopeError, Sealer};
+use crate::crypto::key_ring::{BodyParts, Identity, KeyRing};
+use crate::domain::carrier::Attests;
+use crate::domain::clock::{Clock, Moment};
+use crate::domain::rejection::Rejection;
+use crate::domain::report::{Report, ReportId};
+use crate::domain::submission::Submission;
+use crate::domain::vocabulary::{Harm, Source};
+use crate::fast::{Admission, FastState, Probe};
+use crate::store::journal::JournalRow;
+use crate::telemetry::metrics::Metrics;
+
+/// The answer to a report that was taken.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The same for this submission for ever.
+    pub id: ReportId,
+    /// The same for this submission for ever.
+    pub receipt: String,
+    /// When it was appended; none when it had been before.
+    pub received_at: Option<Moment>,
+    /// As far as is known the same person has said the same within 24 h. A hint: the builder decides.
+    pub repeat: bool,
+}
+
+/// Why a report was not taken.
+#[derive(Debug)]
+pub enum Refused {
+    /// Something in it has to be mended.
+    Rejected(Rejection),
+    /// Its report id stands for another body already.
+    IdReused,
+    /// The reporter has used up the day.
+    ReporterOverQuota {
+        /// Seconds until the next is taken.
+        retry_after_s: u64,
+    },
+    /// The gateway cannot take it now; whether it is stored is not known when the append timed out.
+    Unavailable(Unavailable),
+    /// A fault of ours.
+    Envelope(EnvelopeError),
+}
+
+/// What keeps the gateway from taking a report now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unavailable {
+    /// The queue to the journal is full.
+    QueueFull,
+    /// The journal cannot be written.
+    Store,
+    /// The journal did not answer in time.
+    TimedOut,
+    /// The table of reporters' quotas is full.
+    QuotasFull,
+}
+
+/// Who sends the report.
+pub struct Sender<'a> {
+    /// The carrier's UUID.
+    pub owner: Uuid,
+    /// The numbers it vouches for.
+    pub attests: &'a Attests,
+    /// The way it came.
+    pub source: Source,
+}
+
+/// Everything that the path needs.
+pub struct Intake {
+    /// Tags, ids, receipts, marks.
+    pub keys: Arc<KeyRing>,
+    /// Envelopes.
+    pub sealer: Sealer,
+    /// Seen and quotas.
+    pub fast: Arc<FastState>,
+    /// To the journal writer.
+    pub queue: Arc<JournalQueue>,
+    /// The time.
+    pub clock: Clock,
+    /// Names the store in markers.
+    pub store_epoch: Vec<u8>,
+    /// How long an append may take before its outcome is called unknown.
+    pub append_timeout: Duration,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Intake {
+    /// Takes a report: answers only when it is on disk, was before, or is refused.
+    ///
+    /// # Errors
+    /// [`Refused`]. A retry with the same submission is always safe.
+    pub async fn accept(&self, from: &Sender<'_>, submission: Submission) -> Result<Accepted, Refused> {
+        let now = self.clock.now();
+        let identity = self.keys.identify(from.owner, &submission);
+        let probe = self.probe(from.owner, &identity, &submission, now);
+        let receipt = self.keys.receipt(identity.id);
+        // A stored report is answered before its age is looked at: a late retry still learns that it was taken.
+        let too_old_or_early = submission.check_age(now).err();
+        let repeat = match self.fast.admit(&probe, too_old_or_early.is_none()).await {
+            Admission::Stored => {
+                self.metrics.duplicates.inc();
+                return Ok(Accepted { id: identity.id, receipt, received_at: None, repeat: false });
+            }
+            Admission::Conflict => return Err(Refused::IdReused),
+            Admission::OverQuota { retry_after_s } => return Err(Refused::ReporterOverQuota { retry_after_s }),
+            Admission::Full => return Err(Refused::Unavailable(Unavailable::QuotasFull)),
+            Admission::New { repeat } => repeat,
+        };
+        if let Some(rejection) = too_old_or_early {
+            return Err(Refused::Rejected(rejection));
+        }
+        let id = identity.id;
+        self.append(from, submission, identity, probe).await?;
+        Ok(Accepted { id, receipt, received_at: Some(now), repeat })
+    }
+
+    fn probe(&self, owner: Uuid, identity: &Identity, submission: &Submission, now: Moment) -> Probe {
+        let body = BodyParts {
+            fingerprint: &identity.fingerprint,
+            harm: submission.harm.map(Harm::as_str),
+            money_lost: submission.money_lost,
+            province: submission.province.as_deref(),
+            occurred_at_micros: submission.occurred_at.0,
+        };
+        Probe {
+            id: identity.id,
+            store_mark: self.keys.mark_of_store(&self.store_epoch, identity.id),
+            body_mark: self.keys.mark_of_body(identity.id, &body),
+            hint_key: mix(owner, &identity.fingerprint),
+            quota_key: mix(owner, &identity.reporter_tag),
+            now,
+        }
+    }
+
+    async fn append(
+        &self,
+        from: &Sender<'_>,
+        submission: Submission,
+        identity: Identity,
+        probe: Probe,
+    ) -> Result<(), Refused> {
+        let (reply, answer) = oneshot::channel();
+        let entry = match self.seal(from, submission, identity, probe.now) {
+            Ok((report, data_key)) => Entry { report, data_key, probe, reply },
+            Err(error) => {
+                self.fast.give_back(&probe);
+                return Err(Refused::Envelope(error));
+            }
+        };
+        if let Err((entry, reason)) = self.queue.push(entry) {
+            self.fast.give_back(&entry.probe);
+            return Err(Refused::from(reason));
+        }
+        match tokio::time::timeout(self.append_timeout, answer).await {
+            Ok(Ok(outcome)) => outcome.map_err(Refused::from),
+            // The writer ended without an answer: a false no is harmless, a false yes is not.
+            Ok(Err(_closed)) => Err(Refused::Unavailable(Unavailable::Store)),
+            Err(_elapsed) => Err(Refused::Unavailable(Unavailable::TimedOut)),
+        }
+    }
+
+    fn seal(
+        &self,
+        from: &Sender<'_>,
+        submission: Submission,
+        identity: Identity,
+        now: Moment,
+    ) -> Result<(Report, Arc<DataKey>), EnvelopeError> {
+        let data_key = self.sealer.data_key(now.0)?;
+        let Submission { reporter, sender, content, .. } = &submission;
+        let envelope = data_key.seal(identity.id, *reporter, sender, content.as_ref())?;
+        let report = Report {
+            id: identity.id,
+            source: from.source,
+            owner: from.owner,
+            reporter_tag: identity.reporter_tag,
+            proof: from.attests.proof_of(*reporter),
+            sender_kind: sender.kind(),
+            sender_tag: identity.sender_tag,
+            channel: submission.channel,
+            category: submission.category,
+            harm: submission.harm,
+            money_lost: submission.money_lost,
+            track_tag: self.keys.track_tag(identity.id, *reporter),
+            province: submission.province,
+            occurred_at: submission.occurred_at,
+            received_at: now,
+            fingerprint: identity.fingerprint,
+            text_tag: identity.text_tag,
+            tag_key_id: self.keys.tag_key_id(),
+            data_key_id: data_key.sealed().id,
+            envelope,
+        };
+        Ok((report, data_key))
+    }
+}
+
+impl From<NotAppended> for Refused {
+    fn from(reason: NotAppended) -> Self {
+        Self::Unavailable(match reason {
+            NotAppended::QueueFull => Unavailable::QueueFull,
+            NotAppended::StoreFailed => Unavailable::Store,
+            // Whatever passes the parser fits the table; if a row does not, that is a fault of ours, and no yes.
+            NotAppended::RowRefused => Unavailable::Store,
+        })
+    }
+}
+
+/// One key of two: another carrier's subscriber or report is another. XOR of MACs under different inputs stays random.
+fn mix(owner: Uuid, tag: &[u8; 16]) -> [u8; 16] {
+    let mut mixed = *tag;
+    mixed.iter_mut().zip(owner.as_bytes()).for_each(|(to, from)| *to ^= *from);
+    mixed
+}
+
+/// The marker that a journal row would have been given: to fill the fast state at start.
+#[must_use]
+pub fn probe_of_row(keys: &KeyRing, store_epoch: &[u8], row: &JournalRow) -> Option<Probe> {
+    let id = ReportId::from_stored(&row.report_id)?;
+    let owner = Uuid::from_slice(&row.owner).ok()?;
+    Some(Probe {
+        id,
+        store_mark: keys.mark_of_store(store_epoch, id),
+        body_mark: keys.mark_of_body(id, &row.body()),
+        hint_key: mix(owner, row.fingerprint.as_slice().try_into().ok()?),
+        quota_key: mix(owner, row.reporter_tag.as_slice().try_into().ok()?),
+        now: Moment(row.received_at),
+    })
+}

@@ -1,0 +1,141 @@
+//! The queue between the handlers and the journal writer: bounded in items and in bytes, taken whole.
+
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::crypto::envelope::DataKey;
+use crate::domain::report::Report;
+use crate::fast::Probe;
+
+/// Bytes of a row besides its envelope, for the byte bound of the queue.
+const ROW_BYTES: usize = 512;
+
+/// Why a report was not appended. None of them means it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotAppended {
+    /// The queue is full.
+    QueueFull,
+    /// The database failed, or the writer has stopped.
+    StoreFailed,
+    /// The database refused this very row.
+    RowRefused,
+}
+
+/// A report on its way to the journal, with everything the writer does when it is there: the handler may be gone.
+pub struct Entry {
+    /// What is appended.
+    pub report: Report,
+    /// The data key that sealed it, committed with the first report under it.
+    pub data_key: Arc<DataKey>,
+    /// What the fast state is told afterwards.
+    pub probe: Probe,
+    /// Who waits.
+    pub reply: oneshot::Sender<Result<(), NotAppended>>,
+}
+
+impl Entry {
+    fn bytes(&self) -> usize {
+        ROW_BYTES + self.report.envelope.len()
+    }
+}
+
+/// Bounds of the queue.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueLimits {
+    /// Reports.
+    pub items_max: usize,
+    /// Bytes, of envelopes and rows.
+    pub bytes_max: usize,
+}
+
+#[derive(Default)]
+struct Waiting {
+    entries: Vec<Entry>,
+    bytes: usize,
+    closed: bool,
+}
+
+/// The queue.
+pub struct JournalQueue {
+    waiting: Mutex<Waiting>,
+    news: Condvar,
+    limits: QueueLimits,
+}
+
+impl JournalQueue {
+    /// An empty queue.
+    #[must_use]
+    pub fn new(limits: QueueLimits) -> Self {
+        Self { waiting: Mutex::new(Waiting::default()), news: Condvar::new(), limits }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a report in, at once or not at all.
+    ///
+    /// # Errors
+    /// The entry comes back when there is no room, or when the writer has stopped.
+    pub fn push(&self, entry: Entry) -> Result<(), (Box<Entry>, NotAppended)> {
+        let bytes = entry.bytes();
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return Err((Box::new(entry), NotAppended::StoreFailed));
+        }
+        if waiting.entries.len() >= self.limits.items_max || waiting.bytes + bytes > self.limits.bytes_max {
+            return Err((Box::new(entry), NotAppended::QueueFull));
+        }
+        waiting.bytes += bytes;
+        waiting.entries.push(entry);
+        let was_empty = waiting.entries.len() == 1;
+        drop(waiting);
+        if was_empty {
+            self.news.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Takes everything, waiting until there is something. `None` when the queue is closed and empty.
+    ///
+    /// `emptied` is handed in so that its memory is used again.
+    pub fn take_all(&self, mut emptied: Vec<Entry>) -> Option<Vec<Entry>> {
+        emptied.clear();
+        let mut waiting = self
+            .news
+            .wait_while(self.lock(), |waiting| waiting.entries.is_empty() && !waiting.closed)
+            .unwrap_or_else(PoisonError::into_inner);
+        if waiting.entries.is_empty() {
+            return None;
+        }
+        waiting.bytes = 0;
+        mem::swap(&mut waiting.entries, &mut emptied);
+        Some(emptied)
+    }
+
+    /// Takes no more; what is queued can still be taken.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.news.notify_all();
+    }
+
+    /// How many reports wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().entries.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the writer has stopped taking reports.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+}

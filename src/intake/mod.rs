@@ -1,0 +1,5 @@
+//! From a parsed submission to an acknowledged report: seen, quota, append, mark.
+
+pub mod accept;
+pub mod journal_queue;
+pub mod journal_writer;

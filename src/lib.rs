@@ -1,0 +1,60 @@
+//! # spamgate
+//!
+//! A gateway that takes reports of spam, scam and fake-news SMS and calls, each tied to a mobile subscription, and
+//! builds the cases that a telecom authority reviews. It keeps numbers only as keyed tags and sealed envelopes.
+//!
+//! # The path of a report
+//!
+//! ```text
+//!  POST /v1/reports
+//!        │
+//!        ▼
+//!  http/routes.rs ──► carrier_api/post_report.rs
+//!        │   carrier_api/authenticate.rs   whose API key is it; has this carrier anything left of its rate limit?
+//!        │   http/body.rs                  JSON within its bounds, or a problem document (http/problem.rs)
+//!        │   domain/submission.rs          raw strings become Msisdn, Sender, Content … or a Rejection with its field
+//!        ▼
+//!  intake/accept.rs
+//!        │   crypto/key_ring.rs            report id, receipt, tags and fingerprint are computed, not drawn
+//!        │   fast/                         1 seen: is this report id stored already? yes ──► 200, the same id
+//!        │                                 2 quota of the reporter, only for what was not seen
+//!        │   crypto/envelope.rs            reporter, sender and content are sealed for the authority
+//!        ▼
+//!  intake/journal_queue.rs                 3 append: bounded; full ──► 503 with Retry-After, at once
+//!        │
+//!        ▼   (one thread)
+//!  intake/journal_writer.rs                one commit for all that is queued, synced to disk   ── the promise ──
+//!        │                                 4 mark: the fast state learns what is stored; then 201 to each
+//!        ▼
+//!  store/journal.rs ═══► journal.db        append only, in order
+//!        │
+//!        ▼   (one thread, behind)
+//!  casework/builder.rs                     reads the journal in slices; one transaction each, cursor included
+//!        │   casework/slice.rs             twin of a report id? dropped. Same fingerprint within 24 h? linked, no voice.
+//!        │   domain/grouping.rs            else it is counted in the case of its grouping key
+//!        ▼
+//!  store/building.rs ═══► spamgate.db      cases, voices, totals, index of reports
+//!        │
+//!        ▼
+//!  carrier_api/get_report.rs, cli/cases.rs read them
+//! ```
+//!
+//! Two rules carry the whole: a report is acknowledged only after the commit that holds it, and what counts is decided
+//! by the builder from the journal alone. The fast state only hurries; whatever it loses, the result is the same.
+//!
+//! Dependencies point one way: `http` and `carrier_api` use `intake` and `casework`, these use `store` and `fast`, and
+//! all use `domain` and `crypto`, which know nothing of HTTP, SQL or Redis.
+
+pub mod carrier_api;
+pub mod casework;
+pub mod cli;
+pub mod config;
+pub mod crypto;
+pub mod domain;
+pub mod enrol;
+pub mod fast;
+pub mod http;
+pub mod intake;
+pub mod startup;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,165 @@
+//! Reading cases, and deciding them.
+
+use diesel::prelude::*;
+
+use super::connection::Connection;
+use super::schema::{builder_cursor, case_totals, cases, decisions};
+use crate::domain::clock::Moment;
+use crate::domain::vocabulary::CaseStatus;
+
+/// A case with its totals, as the list shows it.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = case_totals)]
+pub struct CaseRow {
+    /// Such as `VN-2026-7K3QXWA4`.
+    #[diesel(select_expression = cases::reference)]
+    pub reference: String,
+    /// A word of [`CaseStatus`].
+    #[diesel(select_expression = cases::status)]
+    pub status: String,
+    /// A word of `Category`.
+    #[diesel(select_expression = cases::category)]
+    pub category: String,
+    /// A word of `SenderKind`, or `mixed`.
+    pub sender_kind: String,
+    /// Reports linked to it, repeats among them.
+    pub reports: i64,
+    /// Repeats among the reports.
+    pub repeats: i64,
+    /// Distinct reporters.
+    pub voices: i64,
+    /// Distinct reporters whose number nobody entitled attests.
+    pub foreign_voices: i64,
+    /// Reports of SMS.
+    pub sms: i64,
+    /// Reports of calls.
+    pub calls: i64,
+    /// Reports by `POST /v1/reports`.
+    pub carrier_api: i64,
+    /// Reports in batches.
+    pub carrier_batch: i64,
+    /// Reports as subscribers' SMS.
+    pub carrier_mo: i64,
+    /// Reports by the form.
+    pub web: i64,
+    /// Reports whose reporter lost money.
+    pub money_lost: i64,
+    /// When the first report was taken, microseconds.
+    pub first_report_at: i64,
+    /// When the last report was taken, microseconds.
+    pub last_report_at: i64,
+}
+
+/// A decision on a case.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = decisions)]
+pub struct DecisionRow {
+    /// `upheld` or `dismissed`.
+    pub verdict: String,
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub decided_by: String,
+    /// When, microseconds.
+    pub decided_at: i64,
+}
+
+/// Lists cases, most voices first, handing each to `show` while reading, so that memory stays flat.
+///
+/// # Errors
+/// As the database says, or what `show` returns.
+pub fn for_each_case<E: From<diesel::result::Error>>(
+    connection: &mut Connection,
+    limit: i64,
+    mut show: impl FnMut(&CaseRow) -> Result<(), E>,
+) -> Result<(), E> {
+    let rows = cases::table
+        .inner_join(case_totals::table)
+        .order((case_totals::voices.desc(), case_totals::reports.desc(), cases::id))
+        .limit(limit)
+        .select(CaseRow::as_select())
+        .load_iter::<CaseRow, diesel::connection::DefaultLoadingMode>(connection)?;
+    for row in rows {
+        show(&row?)?;
+    }
+    Ok(())
+}
+
+/// Finds one case with its decisions, oldest first.
+///
+/// # Errors
+/// As the database says.
+pub fn find_case(connection: &mut Connection, reference: &str) -> QueryResult<Option<(CaseRow, Vec<DecisionRow>)>> {
+    let row = cases::table
+        .inner_join(case_totals::table)
+        .filter(cases::reference.eq(reference))
+        .select(CaseRow::as_select())
+        .first::<CaseRow>(connection)
+        .optional()?;
+    let Some(row) = row else { return Ok(None) };
+    let decisions = decisions::table
+        .inner_join(cases::table)
+        .filter(cases::reference.eq(reference))
+        .order(decisions::id)
+        .select(DecisionRow::as_select())
+        .load(connection)?;
+    Ok(Some((row, decisions)))
+}
+
+/// A person's word on a case.
+pub struct Decision<'a> {
+    /// Upheld or dismissed.
+    pub verdict: CaseStatus,
+    /// Why.
+    pub reason: &'a str,
+    /// Who.
+    pub decided_by: &'a str,
+    /// When.
+    pub decided_at: Moment,
+}
+
+/// What came of deciding.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Decided {
+    /// The case is closed.
+    Closed,
+    /// There is no such case.
+    NotFound,
+    /// It was closed before.
+    AlreadyClosed,
+}
+
+/// Closes a case. The decision takes effect at the builder's cursor: every report counted so far belongs to this case,
+/// every later one opens the next, and a rebuild finds the same line.
+///
+/// # Errors
+/// As the database says.
+pub fn decide_case(connection: &mut Connection, reference: &str, decision: &Decision<'_>) -> QueryResult<Decided> {
+    connection.immediate_transaction(|connection| {
+        let at_seq = builder_cursor::table.select(builder_cursor::seq).first::<i64>(connection)?;
+        let case = cases::table
+            .filter(cases::reference.eq(reference))
+            .select((cases::id, cases::closed_seq))
+            .first::<(i64, Option<i64>)>(connection)
+            .optional()?;
+        let case_id = match case {
+            None => return Ok(Decided::NotFound),
+            Some((_, Some(_))) => return Ok(Decided::AlreadyClosed),
+            Some((id, None)) => id,
+        };
+        diesel::insert_into(decisions::table)
+            .values((
+                decisions::case_id.eq(case_id),
+                decisions::verdict.eq(decision.verdict.as_str()),
+                decisions::reason.eq(decision.reason),
+                decisions::decided_by.eq(decision.decided_by),
+                decisions::decided_at.eq(decision.decided_at.0),
+                decisions::at_seq.eq(at_seq),
+            ))
+            .execute(connection)?;
+        diesel::update(cases::table.find(case_id))
+            .set((cases::status.eq(decision.verdict.as_str()), cases::closed_seq.eq(at_seq)))
+            .execute(connection)?;
+        Ok(Decided::Closed)
+    })
+}

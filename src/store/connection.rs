@@ -1,0 +1,179 @@
+//! Opening SQLite: which file is which, and the settings that make a commit durable.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use diesel::connection::{Connection as _, SimpleConnection};
+use diesel::prelude::*;
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::StoreError;
+
+/// All migrations of SQLite, in the binary.
+pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+/// How long a statement waits for a lock, milliseconds.
+const BUSY_TIMEOUT_MS: u32 = 5_000;
+/// How long a request waits for a pooled connection.
+const POOL_WAIT: Duration = Duration::from_secs(2);
+/// Pages of 4 KiB that may gather in the journal's write-ahead log before they are copied into the file: 16 MiB.
+const JOURNAL_CHECKPOINT_PAGES: u32 = 4_000;
+/// Page cache of a connection, KiB.
+const CACHE_KIB: u32 = 8 * 1024;
+/// Page cache of the builder, KiB: its indexes are random.
+const BUILDER_CACHE_KIB: u32 = 64 * 1024;
+/// Name of the file written by the journal writer.
+const JOURNAL_FILE: &str = "journal.db";
+/// Name of the file for all else.
+const MAIN_FILE: &str = "spamgate.db";
+
+/// The connection type of every store function.
+pub type Connection = SqliteConnection;
+/// A pool of read connections.
+pub type ReadPool = Pool<ConnectionManager<Connection>>;
+
+/// Where the store is.
+#[derive(Clone, Debug)]
+pub struct StoreLocation {
+    directory: PathBuf,
+}
+
+impl StoreLocation {
+    /// The store of `url` (`sqlite:`) in the data directory.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownEngine`]: SQLite itself would happily create a file named after a mistyped URL.
+    pub fn new(url: &str, data_directory: &Path) -> Result<Self, StoreError> {
+        match url {
+            "sqlite:" => Ok(Self { directory: data_directory.to_owned() }),
+            // Only the scheme: the rest of a URL may hold a password.
+            other => Err(StoreError::UnknownEngine(other.split(':').next().unwrap_or_default().to_owned())),
+        }
+    }
+
+    fn main_path(&self) -> String {
+        self.directory.join(MAIN_FILE).to_string_lossy().into_owned()
+    }
+
+    /// The journal as a URI, for ATTACH.
+    fn journal_uri(&self, mode: &str) -> String {
+        let path = self.directory.join(JOURNAL_FILE).to_string_lossy().into_owned();
+        let escaped = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23").replace('\'', "%27");
+        format!("file:{escaped}?mode={mode}")
+    }
+
+    /// Makes the directory (0700) and brings both files to this version's tables. Safe beside other processes.
+    ///
+    /// # Errors
+    /// When the directory or a file cannot be written.
+    pub fn prepare(&self) -> Result<(), StoreError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.directory)
+            .map_err(|source| StoreError::Directory { path: self.directory.clone(), source })?;
+        let mut connection = self.open_both_for_migration()?;
+        connection
+            .immediate_transaction(|connection| {
+                connection.run_pending_migrations(MIGRATIONS).map(|_| ()).map_err(MigrateError::Migrate)
+            })
+            .map_err(|error| StoreError::Migrate(error.to_string()))
+    }
+
+    /// A connection that may write both files; for migrations only.
+    ///
+    /// # Errors
+    /// When a file cannot be opened.
+    pub fn open_both_for_migration(&self) -> Result<Connection, StoreError> {
+        let mut connection = Connection::establish(&self.main_path())?;
+        set_up(&mut connection, &self.journal_uri("rwc"), CACHE_KIB)?;
+        connection.batch_execute("PRAGMA journal.journal_mode = WAL; PRAGMA journal.synchronous = FULL;")?;
+        Ok(connection)
+    }
+
+    /// The journal writer's connection: the journal alone, so that its lock and its sync are its own. The main database
+    /// is in memory and stays empty; thus `journal.reports` has one name everywhere.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn open_journal_writer(&self) -> Result<Connection, StoreError> {
+        let mut connection = Connection::establish(":memory:")?;
+        connection.batch_execute(&format!(
+            "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; ATTACH DATABASE '{}' AS journal; \
+             PRAGMA journal.journal_mode = WAL; PRAGMA journal.synchronous = FULL; PRAGMA secure_delete = ON; \
+             PRAGMA trusted_schema = OFF; PRAGMA wal_autocheckpoint = {JOURNAL_CHECKPOINT_PAGES};",
+            self.journal_uri("rw"),
+        ))?;
+        Ok(connection)
+    }
+
+    /// A connection that reads both files and may write `spamgate.db`.
+    ///
+    /// # Errors
+    /// When a file cannot be opened.
+    pub fn open(&self) -> Result<Connection, StoreError> {
+        self.open_with_cache(CACHE_KIB)
+    }
+
+    /// The same, with the builder's larger cache.
+    ///
+    /// # Errors
+    /// When a file cannot be opened.
+    pub fn open_builder(&self) -> Result<Connection, StoreError> {
+        self.open_with_cache(BUILDER_CACHE_KIB)
+    }
+
+    fn open_with_cache(&self, cache_kib: u32) -> Result<Connection, StoreError> {
+        let mut connection = Connection::establish(&self.main_path())?;
+        // Read-only, because BEGIN IMMEDIATE takes the write lock of every attached file that is not: the builder and
+        // the journal writer would stand in each other's way.
+        set_up(&mut connection, &self.journal_uri("ro"), cache_kib)?;
+        Ok(connection)
+    }
+
+    /// A pool of `size` connections for reads.
+    ///
+    /// # Errors
+    /// When the first connection cannot be opened.
+    pub fn open_pool(&self, size: u32) -> Result<ReadPool, StoreError> {
+        let customizer = Attach { journal_uri: self.journal_uri("ro") };
+        let pool = Pool::builder()
+            .max_size(size)
+            .min_idle(Some(1))
+            .connection_timeout(POOL_WAIT)
+            .connection_customizer(Box::new(customizer))
+            .build(ConnectionManager::new(self.main_path()))?;
+        Ok(pool)
+    }
+}
+
+#[derive(Debug)]
+struct Attach {
+    journal_uri: String,
+}
+
+impl CustomizeConnection<Connection, diesel::r2d2::Error> for Attach {
+    fn on_acquire(&self, connection: &mut Connection) -> Result<(), diesel::r2d2::Error> {
+        set_up(connection, &self.journal_uri, CACHE_KIB).map_err(diesel::r2d2::Error::QueryError)
+    }
+}
+
+/// `busy_timeout` comes first, so that setting the others can wait. FULL: with NORMAL a power cut takes acknowledged
+/// commits, and `kill -9` does not show it.
+fn set_up(connection: &mut Connection, journal_uri: &str, cache_kib: u32) -> QueryResult<()> {
+    connection.batch_execute(&format!(
+        "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA main.journal_mode = WAL; PRAGMA main.synchronous = FULL; \
+         PRAGMA main.cache_size = -{cache_kib}; ATTACH DATABASE '{journal_uri}' AS journal; \
+         PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;",
+    ))
+}
+
+#[derive(Debug, thiserror::Error)]
+enum MigrateError {
+    #[error(transparent)]
+    Transaction(#[from] diesel::result::Error),
+    #[error("{0}")]
+    Migrate(Box<dyn std::error::Error + Send + Sync>),
+}

@@ -1,0 +1,276 @@
+//! The journal: the append-only table of accepted reports, written by one thread, read in order by the builder.
+
+use diesel::prelude::*;
+
+use super::StoreError;
+use super::connection::Connection;
+use super::schema::{data_keys, meta, reports};
+use crate::crypto::envelope::SealedDataKey;
+use crate::crypto::key_ring::BodyParts;
+use crate::domain::report::Report;
+use crate::domain::sender::SenderKind;
+use crate::domain::vocabulary::{Category, Channel, EventKind, Harm, Proof, Source};
+
+/// A report as it is appended. Every column is given, so that one prepared statement serves all rows.
+#[derive(Insertable)]
+#[diesel(table_name = reports, treat_none_as_default_value = false)]
+struct NewRow<'a> {
+    report_id: &'a [u8],
+    event_kind: &'static str,
+    source: &'static str,
+    owner: &'a [u8],
+    reporter_tag: &'a [u8],
+    proof: &'static str,
+    sender_kind: &'static str,
+    sender_tag: Option<&'a [u8]>,
+    channel: &'static str,
+    category: &'static str,
+    harm: Option<&'static str>,
+    money_lost: Option<bool>,
+    province: Option<&'a str>,
+    occurred_at: i64,
+    received_at: i64,
+    fingerprint: &'a [u8],
+    text_tag: Option<&'a [u8]>,
+    track_tag: &'a [u8],
+    tag_key_id: i32,
+    data_key_id: i64,
+    envelope: &'a [u8],
+}
+
+/// Appends one report. Within a transaction of the caller's.
+///
+/// # Errors
+/// As the database says.
+pub fn insert_report(connection: &mut Connection, report: &Report) -> QueryResult<()> {
+    let row = NewRow {
+        report_id: report.id.as_bytes(),
+        event_kind: EventKind::Report.as_str(),
+        source: report.source.as_str(),
+        owner: report.owner.as_bytes(),
+        reporter_tag: &report.reporter_tag,
+        proof: report.proof.as_str(),
+        sender_kind: report.sender_kind.as_str(),
+        sender_tag: report.sender_tag.as_ref().map(<[u8; 16]>::as_slice),
+        channel: report.channel.as_str(),
+        category: report.category.as_str(),
+        harm: report.harm.map(Harm::as_str),
+        money_lost: report.money_lost,
+        province: report.province.as_deref(),
+        occurred_at: report.occurred_at.0,
+        received_at: report.received_at.0,
+        fingerprint: &report.fingerprint,
+        text_tag: report.text_tag.as_ref().map(<[u8; 16]>::as_slice),
+        track_tag: &report.track_tag,
+        tag_key_id: report.tag_key_id,
+        data_key_id: report.data_key_id,
+        envelope: &report.envelope,
+    };
+    diesel::insert_into(reports::table).values(&row).execute(connection).map(|_| ())
+}
+
+/// Records a sealed data key; one that is there already stays.
+///
+/// # Errors
+/// As the database says.
+pub fn insert_data_key(connection: &mut Connection, key: &SealedDataKey) -> QueryResult<()> {
+    diesel::insert_or_ignore_into(data_keys::table)
+        .values((
+            data_keys::id.eq(key.id),
+            data_keys::created_at.eq(key.created_at_micros),
+            data_keys::sealed.eq(&key.sealed),
+        ))
+        .execute(connection)
+        .map(|_| ())
+}
+
+/// Finds a sealed data key.
+///
+/// # Errors
+/// As the database says.
+pub fn find_data_key(connection: &mut Connection, id: i64) -> QueryResult<Option<SealedDataKey>> {
+    data_keys::table
+        .find(id)
+        .first::<(i64, i64, Vec<u8>)>(connection)
+        .optional()
+        .map(|row| row.map(|(id, created_at_micros, sealed)| SealedDataKey { id, created_at_micros, sealed }))
+}
+
+/// The random value that names this store; renewed when a backup is restored.
+///
+/// # Errors
+/// As the database says.
+pub fn find_store_epoch(connection: &mut Connection) -> QueryResult<Vec<u8>> {
+    meta::table.find("store_epoch").select(meta::value).first(connection)
+}
+
+/// What the builder reads of a row: all but what is sealed.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = reports)]
+struct StoredRow {
+    seq: i64,
+    report_id: Vec<u8>,
+    event_kind: String,
+    source: String,
+    owner: Vec<u8>,
+    reporter_tag: Vec<u8>,
+    proof: String,
+    sender_kind: String,
+    sender_tag: Option<Vec<u8>>,
+    channel: String,
+    category: String,
+    harm: Option<String>,
+    money_lost: Option<bool>,
+    province: Option<String>,
+    occurred_at: i64,
+    received_at: i64,
+    fingerprint: Vec<u8>,
+    text_tag: Option<Vec<u8>>,
+}
+
+/// A row of the journal with its words read.
+pub struct JournalRow {
+    /// Place in the journal.
+    pub seq: i64,
+    /// Computed id.
+    pub report_id: Vec<u8>,
+    /// The way it came.
+    pub source: Source,
+    /// The carrier's UUID.
+    pub owner: Vec<u8>,
+    /// Keyed hash of the reporter.
+    pub reporter_tag: Vec<u8>,
+    /// How the reporter was proven.
+    pub proof: Proof,
+    /// What kind of sender.
+    pub sender_kind: SenderKind,
+    /// Keyed hash of the sender.
+    pub sender_tag: Option<Vec<u8>>,
+    /// SMS or call.
+    pub channel: Channel,
+    /// What the report claims.
+    pub category: Category,
+    /// Kind of harm.
+    pub harm: Option<String>,
+    /// Whether money was lost.
+    pub money_lost: Option<bool>,
+    /// Code of the province.
+    pub province: Option<String>,
+    /// When it happened, microseconds.
+    pub occurred_at: i64,
+    /// When it was taken, microseconds.
+    pub received_at: i64,
+    /// What makes two reports the same.
+    pub fingerprint: Vec<u8>,
+    /// Keyed hash of the text.
+    pub text_tag: Option<Vec<u8>>,
+}
+
+impl JournalRow {
+    /// What a retry must have in common with this row.
+    #[must_use]
+    pub fn body(&self) -> BodyParts<'_> {
+        BodyParts {
+            fingerprint: &self.fingerprint,
+            harm: self.harm.as_deref(),
+            money_lost: self.money_lost,
+            province: self.province.as_deref(),
+            occurred_at_micros: self.occurred_at,
+        }
+    }
+}
+
+impl TryFrom<StoredRow> for JournalRow {
+    type Error = StoreError;
+
+    fn try_from(row: StoredRow) -> Result<Self, StoreError> {
+        let unknown = |column| StoreError::UnknownWord { seq: row.seq, column };
+        // Amendments and withdrawals have no writer yet; a row of theirs must stop an older builder, not be skipped.
+        if EventKind::parse(&row.event_kind) != Some(EventKind::Report) {
+            return Err(unknown("event_kind"));
+        }
+        Ok(Self {
+            source: Source::parse(&row.source).ok_or_else(|| unknown("source"))?,
+            proof: Proof::parse(&row.proof).ok_or_else(|| unknown("proof"))?,
+            sender_kind: SenderKind::parse(&row.sender_kind).ok_or_else(|| unknown("sender_kind"))?,
+            channel: Channel::parse(&row.channel).ok_or_else(|| unknown("channel"))?,
+            category: Category::parse(&row.category).ok_or_else(|| unknown("category"))?,
+            seq: row.seq,
+            report_id: row.report_id,
+            owner: row.owner,
+            reporter_tag: row.reporter_tag,
+            sender_tag: row.sender_tag,
+            harm: row.harm,
+            money_lost: row.money_lost,
+            province: row.province,
+            occurred_at: row.occurred_at,
+            received_at: row.received_at,
+            fingerprint: row.fingerprint,
+            text_tag: row.text_tag,
+        })
+    }
+}
+
+/// Lists at most `limit` rows after `seq`, in order.
+///
+/// # Errors
+/// As the database says, or a word that this version does not know.
+pub fn list_after(connection: &mut Connection, seq: i64, limit: i64) -> Result<Vec<JournalRow>, StoreError> {
+    reports::table
+        .filter(reports::seq.gt(seq))
+        .order(reports::seq)
+        .limit(limit)
+        .select(StoredRow::as_select())
+        .load(connection)?
+        .into_iter()
+        .map(JournalRow::try_from)
+        .collect()
+}
+
+/// The last `seq` of the journal; 0 when it is empty.
+///
+/// # Errors
+/// As the database says.
+pub fn find_last_seq(connection: &mut Connection) -> QueryResult<i64> {
+    reports::table
+        .select(diesel::dsl::max(reports::seq))
+        .first::<Option<i64>>(connection)
+        .map(Option::unwrap_or_default)
+}
+
+/// The report id that stands at `seq`.
+///
+/// # Errors
+/// As the database says.
+pub fn find_report_id_at(connection: &mut Connection, seq: i64) -> QueryResult<Option<Vec<u8>>> {
+    reports::table.find(seq).select(reports::report_id).first(connection).optional()
+}
+
+/// The row at `seq`.
+///
+/// # Errors
+/// As the database says, or a word that this version does not know.
+pub fn find_row(connection: &mut Connection, seq: i64) -> Result<Option<JournalRow>, StoreError> {
+    let row = reports::table.find(seq).select(StoredRow::as_select()).first(connection).optional()?;
+    row.map(JournalRow::try_from).transpose()
+}
+
+/// Lists at most `limit` of the newest rows, newest first.
+///
+/// # Errors
+/// As the database says, or a word that this version does not know.
+pub fn list_newest(
+    connection: &mut Connection,
+    limit: i64,
+    mut take: impl FnMut(&JournalRow),
+) -> Result<(), StoreError> {
+    let rows = reports::table
+        .order(reports::seq.desc())
+        .limit(limit)
+        .select(StoredRow::as_select())
+        .load_iter::<StoredRow, diesel::connection::DefaultLoadingMode>(connection)?;
+    for row in rows {
+        take(&JournalRow::try_from(row?)?);
+    }
+    Ok(())
+}

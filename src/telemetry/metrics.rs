@@ -1,0 +1,81 @@
+//! What is counted and timed. Labels are words of fixed lists and carrier names, never a caller's text.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// A refusal's stable code.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct CodeLabel {
+    /// Of the table of error codes.
+    pub code: &'static str,
+}
+
+/// All metrics of a node; handles are resolved once.
+pub struct Metrics {
+    registry: Registry,
+    /// Reports acknowledged as new.
+    pub accepted: Counter,
+    /// Reports answered as stored already.
+    pub duplicates: Counter,
+    /// Requests refused, by code.
+    pub refused: Family<CodeLabel, Counter>,
+    /// Reports that the journal did not take.
+    pub not_appended: Counter,
+    /// Reports in one commit.
+    pub commit_rows: Histogram,
+    /// Duration of a commit.
+    pub commit_seconds: Histogram,
+    /// Journal rows turned into cases.
+    pub built_rows: Counter,
+    /// Report ids used for two bodies.
+    pub conflicts: Counter,
+    /// Reports that wait for the journal writer.
+    pub queue_length: Gauge,
+    /// Journal rows the builder has not come to.
+    pub builder_lag_rows: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("spamgate");
+        let metrics = Self {
+            accepted: Counter::default(),
+            duplicates: Counter::default(),
+            refused: Family::default(),
+            not_appended: Counter::default(),
+            commit_rows: Histogram::new(exponential_buckets(1.0, 2.0, 13)),
+            commit_seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 14)),
+            built_rows: Counter::default(),
+            conflicts: Counter::default(),
+            queue_length: Gauge::default(),
+            builder_lag_rows: Gauge::default(),
+            registry: Registry::default(),
+        };
+        registry.register("reports_accepted", "Reports acknowledged as new", metrics.accepted.clone());
+        registry.register("reports_duplicate", "Reports answered as stored already", metrics.duplicates.clone());
+        registry.register("requests_refused", "Requests refused, by problem code", metrics.refused.clone());
+        registry.register("reports_not_appended", "Reports the journal did not take", metrics.not_appended.clone());
+        registry.register("commit_rows", "Reports in one commit of the journal", metrics.commit_rows.clone());
+        registry.register("commit_seconds", "Duration of a commit of the journal", metrics.commit_seconds.clone());
+        registry.register("built_rows", "Journal rows turned into cases", metrics.built_rows.clone());
+        registry.register("report_id_conflicts", "Report ids found to stand for two bodies", metrics.conflicts.clone());
+        registry.register("queue_length", "Reports that wait for the journal", metrics.queue_length.clone());
+        registry.register("builder_lag_rows", "Journal rows not built yet", metrics.builder_lag_rows.clone());
+        Self { registry, ..metrics }
+    }
+}
+
+impl Metrics {
+    /// The metrics in OpenMetrics text.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}
