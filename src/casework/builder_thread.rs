@@ -13,7 +13,7 @@ use crate::telemetry::metrics::Metrics;
 /// How long the builder waits for news before it looks by itself: other processes may have appended.
 const IDLE_WAIT: Duration = Duration::from_millis(200);
 /// How long reports may gather for the next slice, so that a trickle does not cost a sync each.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(50);
 /// How long after a failure the builder tries again.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 
@@ -159,4 +159,4 @@ impl Worker {
 }
 
 /// How much nicer than the rest of the process the builder's thread is.
-const NICE_STEP: i32 = 5;
+const NICE_STEP: i32 = 10;

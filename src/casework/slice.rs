@@ -1,6 +1,7 @@
 //! One slice of the journal on its way into cases: looks up in bulk what the rows touch, decides row by row in memory,
 //! writes in bulk.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::builder::BuildError;
@@ -8,7 +9,7 @@ use crate::domain::clock::MICROS_PER_DAY;
 use crate::domain::grouping::{GroupKey, group_key};
 use crate::domain::report::REPEAT_WINDOW_MICROS;
 use crate::domain::vocabulary::{Channel, Proof, Source};
-use crate::store::building::{self, CaseSpan, CountedRow, FigureKey, IndexRow, MIXED, TotalsAddition, VoiceAddition};
+use crate::store::building::{self, CaseSpan, CountedRow, FigureKey, IndexRow, MIXED, TotalsRow, VoiceRow};
 use crate::store::connection::Connection;
 use crate::store::journal::{self, JournalRow};
 
@@ -35,7 +36,7 @@ pub(super) struct Slice<'r, D> {
     index_rows: BTreeMap<&'r [u8], IndexRow>,
     newly_counted: BTreeMap<&'r [u8], CountedRow>,
     voices: BTreeMap<(i64, &'r [u8]), Voice<'r>>,
-    totals: BTreeMap<i64, TotalsAddition>,
+    totals: BTreeMap<i64, TotalsRow>,
     figures: HashMap<FigureKey, i64>,
     conflicts: HashSet<&'r [u8]>,
 }
@@ -81,8 +82,7 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
             .get(&row.fingerprint)
             .filter(|counted| row.received_at.saturating_sub(counted.received_at) < REPEAT_WINDOW_MICROS);
         if let Some(counted) = repeated.cloned() {
-            self.link_repeat(row, &counted);
-            return Ok(());
+            return self.link_repeat(connection, row, &counted);
         }
         self.count(connection, row)
     }
@@ -100,12 +100,17 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
     }
 
     /// The same person saying the same again: linked to the case of the counted report, no new voice.
-    fn link_repeat(&mut self, row: &'r JournalRow, counted: &CountedRow) {
+    fn link_repeat(
+        &mut self,
+        connection: &mut Connection,
+        row: &'r JournalRow,
+        counted: &CountedRow,
+    ) -> Result<(), BuildError> {
         if let Some(case_id) = counted.case_id {
-            let totals = self.totals_of(case_id, row);
-            totals.repeats += 1;
+            self.add_to_totals(connection, case_id, row)?.repeats += 1;
         }
         self.index(row, counted.case_id, Some(counted.report_id.clone()));
+        Ok(())
     }
 
     fn count(&mut self, connection: &mut Connection, row: &'r JournalRow) -> Result<(), BuildError> {
@@ -115,7 +120,7 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
         };
         match case_id {
             Some(case_id) => {
-                self.totals_of(case_id, row);
+                self.add_to_totals(connection, case_id, row)?;
                 self.add_voice(case_id, row);
             }
             None => {
@@ -167,37 +172,38 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
         Err(BuildError::Random)
     }
 
-    /// Adds the row's report to the totals of a case.
-    fn totals_of(&mut self, case_id: i64, row: &JournalRow) -> &mut TotalsAddition {
-        let sender_kind = row.sender_kind.as_str();
-        let totals = self.totals.entry(case_id).or_insert_with(|| TotalsAddition {
-            sender_kind,
-            reports: 0,
-            repeats: 0,
-            voices: 0,
-            foreign_voices: 0,
-            sms: 0,
-            calls: 0,
-            by_source: [0; 4],
-            money_lost: 0,
-            first_report_at: row.received_at,
-            last_report_at: row.received_at,
-        });
+    /// Adds the row's report to the totals of its case, reading them first when the slice has not yet.
+    fn add_to_totals(
+        &mut self,
+        connection: &mut Connection,
+        case_id: i64,
+        row: &JournalRow,
+    ) -> Result<&mut TotalsRow, BuildError> {
+        let totals = match self.totals.entry(case_id) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let before = building::find_totals(connection, case_id)?;
+                entry.insert(before.unwrap_or_else(|| empty_totals(case_id, row)))
+            }
+        };
         totals.reports += 1;
-        if totals.sender_kind != sender_kind {
-            totals.sender_kind = MIXED;
+        if totals.sender_kind != row.sender_kind.as_str() {
+            MIXED.clone_into(&mut totals.sender_kind);
         }
         match row.channel {
             Channel::Sms => totals.sms += 1,
             Channel::Call => totals.calls += 1,
         }
-        for (source, count) in Source::ALL.iter().zip(totals.by_source.iter_mut()) {
-            *count += i64::from(*source == row.source);
+        match row.source {
+            Source::CarrierApi => totals.carrier_api += 1,
+            Source::CarrierBatch => totals.carrier_batch += 1,
+            Source::CarrierMo => totals.carrier_mo += 1,
+            Source::Web => totals.web += 1,
         }
         totals.money_lost += i64::from(row.money_lost == Some(true));
         totals.first_report_at = totals.first_report_at.min(row.received_at);
         totals.last_report_at = totals.last_report_at.max(row.received_at);
-        totals
+        Ok(totals)
     }
 
     fn add_voice(&mut self, case_id: i64, row: &'r JournalRow) {
@@ -228,21 +234,14 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
     /// Writes everything; the number of conflicts found.
     pub(super) fn finish(mut self, connection: &mut Connection) -> Result<usize, BuildError> {
         for ((case_id, reporter_tag), voice) in &self.voices {
-            let addition = VoiceAddition {
-                case_id: *case_id,
-                reporter_tag,
-                reports: voice.reports,
-                proof: voice.proof,
-                attested_by: voice.attested_by,
-            };
-            let before = building::upsert_voice(connection, &addition)?;
+            let before = write_voice(connection, *case_id, reporter_tag, voice)?;
             if let Some(totals) = self.totals.get_mut(case_id) {
                 totals.voices += i64::from(before.is_none());
                 totals.foreign_voices += foreign_change(before, voice.proof);
             }
         }
-        for (case_id, totals) in &self.totals {
-            building::upsert_totals(connection, *case_id, totals)?;
+        for totals in self.totals.values() {
+            building::replace_totals(connection, totals)?;
         }
         let index_rows: Vec<IndexRow> = self.index_rows.into_values().collect();
         building::insert_index_rows(connection, &index_rows)?;
@@ -258,6 +257,47 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
             building::delete_counted_before(connection, oldest - REPEAT_WINDOW_MICROS - SWEEP_MARGIN_MICROS)?;
         }
         Ok(self.conflicts.len())
+    }
+}
+
+/// Adds the slice's part to a voice; the proof it had before, unless it is new.
+fn write_voice(
+    connection: &mut Connection,
+    case_id: i64,
+    reporter_tag: &[u8],
+    voice: &Voice<'_>,
+) -> Result<Option<Proof>, BuildError> {
+    let Voice { reports, proof, attested_by } = *voice;
+    let row = VoiceRow { case_id, reporter_tag, reports, proof: proof.as_str(), attested_by };
+    let Some(before) = building::insert_new_voice(connection, &row)? else { return Ok(None) };
+    let proof_before = Proof::parse(&before.proof).unwrap_or(Proof::None);
+    let reports = before.reports + reports;
+    let row = if proof > proof_before {
+        VoiceRow { reports, ..row }
+    } else {
+        VoiceRow { reports, proof: proof_before.as_str(), attested_by: &before.attested_by, ..row }
+    };
+    building::replace_voice(connection, &row)?;
+    Ok(Some(proof_before))
+}
+
+fn empty_totals(case_id: i64, first: &JournalRow) -> TotalsRow {
+    TotalsRow {
+        case_id,
+        sender_kind: first.sender_kind.as_str().to_owned(),
+        reports: 0,
+        repeats: 0,
+        voices: 0,
+        foreign_voices: 0,
+        sms: 0,
+        calls: 0,
+        carrier_api: 0,
+        carrier_batch: 0,
+        carrier_mo: 0,
+        web: 0,
+        money_lost: 0,
+        first_report_at: first.received_at,
+        last_report_at: first.received_at,
     }
 }
 

@@ -1,7 +1,7 @@
-//! Who sent the reported message or placed the call: a number, a short code, a brandname, something malformed, or hidden.
+//! Who sent the message or placed the call: a number, a short code, a brandname, something malformed, or hidden.
 //!
-//! A sender that is no number is kept, because caller ids are forged and malformed and the report is worth having all the
-//! same. Only what is probably a *typing error in a number* is refused: it would name a stranger or nobody.
+//! A sender that is no number is kept, because caller ids are forged and malformed and the report is worth having all
+//! the same. Only what is probably a *typing error in a number* is refused: it would name a stranger or nobody.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -27,39 +27,58 @@ pub struct Region {
     pub province_codes: Vec<String>,
 }
 
+/// A string of the request, borrowed from the body where it holds no escapes. A type of its own, because serde borrows
+/// a `Cow` in a field or a newtype, but copies one inside an `Option`.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'a, T: Into<Cow<'a, str>>> From<T> for Text<'a> {
+    fn from(text: T) -> Self {
+        Self(text.into())
+    }
+}
+
 /// A report as it stands in the request, before anything is checked. Field names are the API's.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub struct RawReport<'a> {
     /// The carrier's own id.
     #[serde(borrow)]
-    pub report_id: Option<Cow<'a, str>>,
+    pub report_id: Option<Text<'a>>,
     /// Number of the reporter.
     #[serde(borrow)]
-    pub reporter: Option<Cow<'a, str>>,
+    pub reporter: Option<Text<'a>>,
     /// Number, short code, brandname or `hidden`.
     #[serde(borrow)]
-    pub sender: Option<Cow<'a, str>>,
+    pub sender: Option<Text<'a>>,
     /// `sms` or `call`.
     #[serde(borrow)]
-    pub channel: Option<Cow<'a, str>>,
+    pub channel: Option<Text<'a>>,
     /// `spam`, `scam` or `fake_news`.
     #[serde(borrow)]
-    pub category: Option<Cow<'a, str>>,
+    pub category: Option<Text<'a>>,
     /// What the message said.
     #[serde(borrow)]
-    pub content: Option<Cow<'a, str>>,
+    pub content: Option<Text<'a>>,
     /// RFC 3339.
     #[serde(borrow)]
-    pub occurred_at: Option<Cow<'a, str>>,
+    pub occurred_at: Option<Text<'a>>,
     /// Kind of harm of fake news.
     #[serde(borrow)]
-    pub harm: Option<Cow<'a, str>>,
+    pub harm: Option<Text<'a>>,
     /// Whether the reporter lost money.
     pub money_lost: Option<bool>,
     /// Code of a province.
     #[serde(borrow)]
-    pub province: Option<Cow<'a, str>>,
+    pub province: Option<Text<'a>>,
 }
 
 /// A report whose every field is what it should be. Only its age is not looked at yet: a report that is stored
