@@ -35,6 +35,8 @@ use crate::telemetry::metrics::Metrics;
 const LOCK_FILE: &str = "serve.lock";
 /// How often the carriers are read again: a revoked key works for no longer than this.
 const CARRIERS_REFRESH: Duration = Duration::from_millis(500);
+/// Journal rows read at once while *seen* is filled.
+const REMEMBER_CHUNK_ROWS: i64 = 5_000;
 /// What this node remembers itself beside Redis: enough for retries that come before their mark is written.
 const LOCAL_SEEN_MAX: usize = 100_000;
 
@@ -290,11 +292,14 @@ fn remember_stored(
     let FastState::Memory(memory) = fast else { return Ok(()) };
     // Half of the table, so that filling it does not already forget.
     let limit = i64::try_from(config.fast.seen_max / 2).unwrap_or(i64::MAX);
-    let mut probes = Vec::new();
-    journal::list_newest(connection, limit, |row| probes.extend(probe_of_row(ring, store_epoch, row)))?;
     // Oldest first, as they came: the repeat window starts at the first.
-    probes.iter().rev().for_each(|probe| memory.mark_stored(probe));
-    Ok(())
+    let mut seq = journal::find_last_seq(connection)?.saturating_sub(limit).max(0);
+    loop {
+        let rows = journal::list_after(connection, seq, REMEMBER_CHUNK_ROWS)?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        seq = last.seq;
+        rows.iter().filter_map(|row| probe_of_row(ring, store_epoch, row)).for_each(|probe| memory.mark_stored(&probe));
+    }
 }
 
 async fn refresh_carriers(carriers: Arc<CarrierRegistry>, pool: crate::store::connection::ReadPool) {

@@ -1,5 +1,6 @@
 //! The thread that runs the builder while the gateway serves.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -84,7 +85,13 @@ impl BuilderThread {
         let mut worker = Worker { connection, settings, bell: Arc::clone(&bell), metrics };
         let thread = std::thread::Builder::new()
             .name("builder".to_owned())
-            .spawn(move || worker.run())
+            .spawn(move || {
+                let bell = Arc::clone(&worker.bell);
+                if std::panic::catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
+                    bell.failing.store(true, Ordering::Relaxed);
+                    tracing::error!("the builder panicked: no case is built until the gateway is started again");
+                }
+            })
             .map_err(|source| StoreError::Directory { path: "builder thread".into(), source })?;
         Ok(Self { bell, thread: Some(thread) })
     }
@@ -96,7 +103,7 @@ impl BuilderThread {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the builder had panicked");
+            tracing::error!("the builder's thread was lost");
         }
     }
 }

@@ -145,8 +145,8 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
         Ok(())
     }
 
-    /// The case whose span holds the row, or a new one. Spans make a rebuild put older rows into the closed case they
-    /// were decided in.
+    /// The closed case whose span holds the row, as a rebuild needs it; else the open case, wherever it was opened (after
+    /// a restore it may have been by a row that is gone); else a new one.
     fn find_or_open_case(
         &mut self,
         connection: &mut Connection,
@@ -155,9 +155,10 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
     ) -> Result<i64, BuildError> {
         let spans = self.cases.entry(key.as_bytes().to_vec()).or_default();
         let holds = |span: &&CaseSpan| {
-            span.opened_seq <= row.seq && span.closed_seq.is_none_or(|closed_seq| row.seq <= closed_seq)
+            span.closed_seq.is_some_and(|closed_seq| (span.opened_seq..=closed_seq).contains(&row.seq))
         };
-        if let Some(span) = spans.iter().find(holds) {
+        let is_open = |span: &&CaseSpan| span.closed_seq.is_none();
+        if let Some(span) = spans.iter().find(holds).or_else(|| spans.iter().find(is_open)) {
             return Ok(span.id);
         }
         for _ in 0..REFERENCE_DRAWS_MAX {

@@ -71,6 +71,8 @@ enum ConfigCommand {
 /// Runs the command; what goes wrong is said on standard error.
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
+    // Whatever a command makes is for its user alone.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
         // A reader that closed its end (`| head`) wants no complaint.

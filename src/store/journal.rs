@@ -254,23 +254,3 @@ pub fn find_row(connection: &mut Connection, seq: i64) -> Result<Option<JournalR
     let row = reports::table.find(seq).select(StoredRow::as_select()).first(connection).optional()?;
     row.map(JournalRow::try_from).transpose()
 }
-
-/// Lists at most `limit` of the newest rows, newest first.
-///
-/// # Errors
-/// As the database says, or a word that this version does not know.
-pub fn list_newest(
-    connection: &mut Connection,
-    limit: i64,
-    mut take: impl FnMut(&JournalRow),
-) -> Result<(), StoreError> {
-    let rows = reports::table
-        .order(reports::seq.desc())
-        .limit(limit)
-        .select(StoredRow::as_select())
-        .load_iter::<StoredRow, diesel::connection::DefaultLoadingMode>(connection)?;
-    for row in rows {
-        take(&JournalRow::try_from(row?)?);
-    }
-    Ok(())
-}

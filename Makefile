@@ -1,0 +1,12 @@
+# `make test` is everything a change has to pass, but for format, lints and licences, which `.ci/run` adds.
+
+# What the tests start: redis-server; setpriv ends servers with their test.
+DEBIAN_PACKAGES = redis-server util-linux
+
+.PHONY: test packages
+
+test: packages
+	cargo test --workspace --locked
+
+packages:
+	@./tests/install-packages $(DEBIAN_PACKAGES)
