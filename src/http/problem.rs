@@ -22,8 +22,10 @@ const BUSY_RETRY_S: u64 = 1;
 /// When to try again while the table of quotas is full, seconds.
 const QUOTAS_FULL_RETRY_S: u64 = 60;
 
-/// What goes wrong at the edge, for its caller.
-pub struct Problem {
+/// What goes wrong at the edge, for its caller. Boxed, so that the way without problems stays light.
+pub struct Problem(Box<Parts>);
+
+struct Parts {
     status: StatusCode,
     code: &'static str,
     field: Option<Cow<'static, str>>,
@@ -36,12 +38,12 @@ pub struct Problem {
 // Neither shows `detail` or `field`: both may quote the caller.
 impl fmt::Debug for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Problem({} {})", self.status.as_u16(), self.code)
+        write!(f, "Problem({} {})", self.0.status.as_u16(), self.0.code)
     }
 }
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code)
+        f.write_str(self.0.code)
     }
 }
 
@@ -59,39 +61,40 @@ struct Document<'a> {
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), field: None, retry_after_s: None, allow: None, rate: None }
+        let detail = detail.into();
+        Self(Box::new(Parts { status, code, detail, field: None, retry_after_s: None, allow: None, rate: None }))
     }
     fn at(mut self, field: impl Into<Cow<'static, str>>) -> Self {
-        self.field = Some(field.into());
+        self.0.field = Some(field.into());
         self
     }
     fn retry_after(mut self, seconds: u64) -> Self {
-        self.retry_after_s = Some(seconds);
+        self.0.retry_after_s = Some(seconds);
         self
     }
 
     /// With these rate limit fields.
     #[must_use]
     pub fn with_rate(mut self, rate: RateFields) -> Self {
-        self.rate = Some(rate);
+        self.0.rate = Some(rate);
         self
     }
     /// With these rate limit fields, unless it has some that say more.
     #[must_use]
     pub fn with_rate_unless_set(mut self, rate: RateFields) -> Self {
-        self.rate.get_or_insert(rate);
+        self.0.rate.get_or_insert(rate);
         self
     }
 
     /// The stable code.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
-        self.code
+    pub fn code(&self) -> &'static str {
+        self.0.code
     }
 
     /// Counts the problem.
     pub fn count(&self, metrics: &Metrics) {
-        metrics.refused.get_or_create(&CodeLabel { code: self.code }).inc();
+        metrics.refused.get_or_create(&CodeLabel { code: self.0.code }).inc();
     }
 }
 
@@ -185,7 +188,7 @@ impl Problem {
             "method_not_allowed",
             "This address does not take this method; the header `Allow` names those it takes.",
         );
-        problem.allow = Some(allow);
+        problem.0.allow = Some(allow);
         problem
     }
     #[must_use]
@@ -260,31 +263,31 @@ impl From<Refused> for Problem {
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut response = HttpResponse::build(self.status);
-        if let Some(seconds) = self.retry_after_s {
+        let mut response = HttpResponse::build(self.0.status);
+        if let Some(seconds) = self.0.retry_after_s {
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }
-        if let Some(allow) = self.allow {
+        if let Some(allow) = self.0.allow {
             response.insert_header((header::ALLOW, allow));
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if self.0.status == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
-        if let Some(rate) = &self.rate {
+        if let Some(rate) = &self.0.rate {
             insert_rate(&mut response, rate);
         }
         response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json")));
         let document = Document {
             kind: "about:blank",
-            title: self.status.canonical_reason().unwrap_or_default(),
-            status: self.status.as_u16(),
-            code: self.code,
-            detail: &self.detail,
-            field: self.field.as_deref(),
+            title: self.0.status.canonical_reason().unwrap_or_default(),
+            status: self.0.status.as_u16(),
+            code: self.0.code,
+            detail: &self.0.detail,
+            field: self.0.field.as_deref(),
         };
         // Strings and a number always serialize.
         response.body(serde_json::to_vec(&document).unwrap_or_default())
