@@ -1,7 +1,5 @@
 //! Making carriers and their API keys.
 
-use std::num::NonZeroU32;
-
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -50,9 +48,9 @@ pub struct Terms {
     /// Numbers it vouches for.
     pub attests: Attests,
     /// Items per second; none means the configured default.
-    pub per_second: Option<NonZeroU32>,
+    pub per_second: Option<i32>,
     /// Items at once; none means the configured default.
-    pub burst: Option<NonZeroU32>,
+    pub burst: Option<i32>,
 }
 
 /// Adds a carrier.
@@ -73,14 +71,13 @@ pub fn add_carrier(
     let encoded = check_char::encode(random.as_slice(), API_KEY_CHARACTERS);
     let api_key = Zeroizing::new(format!("{API_KEY_PREFIX}{encoded}"));
     let id = Uuid::now_v7();
-    let number = |value: Option<NonZeroU32>| value.and_then(|value| i32::try_from(value.get()).ok());
     let row = CarrierRow {
         id: id.as_bytes().to_vec(),
         name: name.to_owned(),
         key_hash: Sha256::digest(api_key.as_bytes()).to_vec(),
         attests: terms.attests.to_text(),
-        per_second: number(terms.per_second),
-        burst: number(terms.burst),
+        per_second: terms.per_second,
+        burst: terms.burst,
         created_at: now.0,
         revoked_at: None,
     };

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::carrier_api::authenticate::{CarrierDefaults, CarrierRegistry};
 use crate::casework::builder_thread::{BuilderBell, BuilderSettings, BuilderThread};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, FastEngine};
 use crate::crypto::envelope::{EnvelopeError, Sealer};
 use crate::crypto::key_files::{self, KeyError, NodeKeys};
 use crate::domain::clock::Clock;
@@ -146,7 +146,7 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
     let opened = open(config, data)?;
     let lock = lock_directory(data)?;
     let Opened { location, mut connection, keys } = opened;
-    let first_carrier = enrol::add_first_carrier(&mut connection, clock.now())?;
+    let started_at = clock.now();
     let metrics = Arc::new(Metrics::default());
     let store_epoch = journal::find_store_epoch(&mut connection)?;
     let fast = Arc::new(open_fast_state(config, &clock)?);
@@ -156,7 +156,6 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
     let pool = location.open_pool(config.store.read_connections)?;
     let defaults = CarrierDefaults { per_second: config.limits.carrier_per_second, burst: config.limits.carrier_burst };
     let carriers = Arc::new(CarrierRegistry::new(defaults, clock.clone()));
-    carriers.refresh(&pool)?;
 
     let limits = QueueLimits { items_max: config.limits.queue_items, bytes_max: config.limits.queue_bytes };
     let queue = Arc::new(JournalQueue::new(limits));
@@ -179,7 +178,7 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
 
     let intake = Intake {
         keys: ring,
-        sealer: Sealer::new(keys.authority_public, clock.now().0)?,
+        sealer: Sealer::new(keys.authority_public, started_at.0)?,
         fast,
         queue,
         clock,
@@ -205,6 +204,9 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
         .map_err(io(format!("server.listen {}", config.server.listen)))?;
     let operators = server::start_operators(&config.server, app.clone())
         .map_err(io(format!("server.ops_listen {}", config.server.ops_listen)))?;
+    // Last of all that can fail: its key is shown this once, and a start that fails shows nothing.
+    let first_carrier = enrol::add_first_carrier(&mut connection, started_at)?;
+    carriers.refresh(&pool)?;
     Ok(Gateway {
         address: public.address,
         ops_address: operators.address,
@@ -261,12 +263,11 @@ fn open_fast_state(config: &Config, clock: &Clock) -> Result<FastState, StartErr
         reporters_max: config.limits.reporters_max,
         reporter_per_day: config.limits.reporter_per_day,
     };
-    let url = config.fast.url.as_str();
-    match url.split(':').next().unwrap_or_default() {
-        "memory" => Ok(FastState::Memory(MemoryState::new(limits(config.fast.seen_max), clock.clone()))),
-        "redis" | "redis+unix" => {
+    match config.fast.engine()? {
+        FastEngine::Memory => Ok(FastState::Memory(MemoryState::new(limits(config.fast.seen_max), clock.clone()))),
+        FastEngine::Redis => {
             let settings = RedisSettings {
-                url: url.to_owned(),
+                url: config.fast.url.clone(),
                 key_prefix: config.fast.key_prefix.clone(),
                 timeout: Duration::from_millis(config.fast.timeout_ms),
                 reporter_per_day: config.limits.reporter_per_day.get(),
@@ -277,7 +278,6 @@ fn open_fast_state(config: &Config, clock: &Clock) -> Result<FastState, StartErr
                 .map_err(|error| StartError::Redis(format!("cannot be used ({:?})", error.kind())))?;
             Ok(FastState::Redis(state))
         }
-        scheme => Err(StartError::Redis(format!("`{scheme}` is no engine: use `memory:`, `redis:` or `redis+unix:`"))),
     }
 }
 

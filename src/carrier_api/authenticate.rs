@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
@@ -80,7 +81,7 @@ impl Carrier {
             Ok(state) => Ok(self.fields(state.remaining_burst_capacity())),
             Err(not_until) => {
                 let wait = not_until.wait_time_from(GovernorClock::now(self.limiter.clock()));
-                Err(Problem::carrier_over_limit(wait.as_secs().saturating_add(1)).with_rate(self.fields(0)))
+                Err(Problem::carrier_over_limit(whole_seconds(wait)).with_rate(self.fields(0)))
             }
         }
     }
@@ -186,6 +187,11 @@ impl CarrierRegistry {
         }
         self.find(&key_hash).ok_or_else(Problem::wrong_api_key)
     }
+}
+
+/// Whole seconds that are enough to wait, at least 1.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 fn bearer(request: &HttpRequest) -> Option<&[u8]> {

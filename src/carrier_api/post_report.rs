@@ -8,7 +8,7 @@ use super::authenticate::{Carrier, RateFields};
 use crate::domain::submission::{RawReport, Submission};
 use crate::domain::vocabulary::{ReportStatus, Source};
 use crate::http::app::App;
-use crate::http::body::{parse_json, read_json_body};
+use crate::http::body::{parse_json, read_json_body, refuse};
 use crate::http::problem::Problem;
 use crate::intake::accept::{Accepted, Sender};
 
@@ -28,26 +28,27 @@ struct Answer<'a> {
     notice: Option<&'static str>,
 }
 
-/// Handles the request: 201 when new, 200 when it was stored before.
-///
-/// # Errors
-/// A problem that says what to mend, or when to try again.
-pub async fn post_report(
-    request: HttpRequest,
-    body: web::Payload,
-    app: web::Data<App>,
-) -> Result<HttpResponse, Problem> {
-    let carrier = app.carriers.authenticate(&request, &app.reads.pool).await?;
+/// Handles the request: 201 when new, 200 when it was stored before, else a problem that says what to mend or when to try
+/// again.
+pub async fn post_report(request: HttpRequest, mut body: web::Payload, app: web::Data<App>) -> HttpResponse {
+    match take_report(&request, &mut body, &app).await {
+        Ok(response) => response,
+        Err(problem) => refuse(problem, body),
+    }
+}
+
+async fn take_report(request: &HttpRequest, body: &mut web::Payload, app: &App) -> Result<HttpResponse, Problem> {
+    let carrier = app.carriers.authenticate(request, &app.reads.pool).await?;
     let rate = carrier.take_one()?;
-    match take_report(&request, body, &app, &carrier).await {
+    match take_authenticated(request, body, app, &carrier).await {
         Ok((accepted, renumbered)) => Ok(answer(&accepted, renumbered, &rate)),
         Err(problem) => Err(problem.with_rate_unless_set(rate)),
     }
 }
 
-async fn take_report(
+async fn take_authenticated(
     request: &HttpRequest,
-    body: web::Payload,
+    body: &mut web::Payload,
     app: &App,
     carrier: &Carrier,
 ) -> Result<(Accepted, bool), Problem> {

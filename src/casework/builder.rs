@@ -55,12 +55,15 @@ pub fn build_slice(connection: &mut Connection, country: &str, slice_rows: i64) 
     connection.immediate_transaction(|connection| {
         let cursor = building::find_cursor(connection)?;
         if !cursor_fits(connection, &cursor)? {
-            building::delete_derived(connection)?;
+            // The journal that is there now is what there is to reach.
+            let furthest_seq = journal::find_last_seq(connection)?;
+            building::delete_derived(connection, furthest_seq)?;
             return Ok(Turn { rebuild_began: true, ..Turn::default() });
         }
         let rows = journal::list_after(connection, cursor.seq, slice_rows)?;
         let Some(last) = rows.last() else { return Ok(Turn { cursor_seq: cursor.seq, ..Turn::default() }) };
-        let next = Cursor { seq: last.seq, report_id: Some(last.report_id.clone()) };
+        let furthest_seq = cursor.furthest_seq.max(last.seq);
+        let next = Cursor { seq: last.seq, report_id: Some(last.report_id.clone()), furthest_seq };
         let year = Moment(last.received_at).year();
         let mut slice = Slice::load(connection, &rows, || draw_reference(country, year))?;
         for row in &rows {
@@ -81,12 +84,17 @@ fn cursor_fits(connection: &mut Connection, cursor: &Cursor) -> QueryResult<bool
     Ok(journal::find_report_id_at(connection, cursor.seq)? == cursor.report_id)
 }
 
-/// Empties everything derived, so that the next slices make it anew. Cases, references and decisions stay.
+/// Empties everything derived, so that the next slices make it anew. Cases, references and decisions stay. The row that
+/// the rebuild has to reach.
 ///
 /// # Errors
 /// As the database says.
-pub fn begin_rebuild(connection: &mut Connection) -> Result<(), BuildError> {
-    connection.immediate_transaction(building::delete_derived).map_err(BuildError::from)
+pub fn begin_rebuild(connection: &mut Connection) -> Result<i64, BuildError> {
+    connection.immediate_transaction(|connection| {
+        let furthest_seq = building::find_cursor(connection)?.furthest_seq;
+        building::delete_derived(connection, furthest_seq)?;
+        Ok(furthest_seq)
+    })
 }
 
 /// A reference such as `VN-2026-7K3QXWA4`: country, year, 7 random characters and a check character.

@@ -1,7 +1,6 @@
 //! `spamgate carrier …`.
 
 use std::io::{self, Write};
-use std::num::NonZeroU32;
 use std::path::Path;
 
 use clap::Subcommand;
@@ -25,11 +24,11 @@ pub(super) enum CarrierCommand {
         #[arg(long, default_value = "any", value_parser = Attests::parse)]
         attests: Attests,
         /// Requests per second, instead of `limits.carrier_per_second`.
-        #[arg(long, value_name = "N")]
-        per_second: Option<NonZeroU32>,
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+        per_second: Option<i32>,
         /// Requests at once, instead of `limits.carrier_burst`.
-        #[arg(long, value_name = "N")]
-        burst: Option<NonZeroU32>,
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+        burst: Option<i32>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -83,6 +82,9 @@ impl From<CarrierRow> for Listed {
 }
 
 pub(super) fn run(command: CarrierCommand, config: &Config, data: &Path) -> anyhow::Result<()> {
+    if !matches!(command, CarrierCommand::Add { .. }) {
+        super::require_data(data)?;
+    }
     let (_, mut connection) = startup::open_store(config, data)?;
     let now = Clock::System.now();
     let mut out = io::stdout().lock();

@@ -13,6 +13,8 @@ use crate::startup;
 use crate::store::building::MIXED;
 use crate::store::cases::{self, CaseRow, Decided, Decision, DecisionRow};
 
+/// As many digits in a row are taken for a phone number.
+const NUMBER_MIN_DIGITS: usize = 9;
 /// The longest reason for a decision, characters.
 const REASON_MAX_CHARACTERS: usize = 2_000;
 
@@ -144,6 +146,10 @@ pub(super) fn run(command: CasesCommand, config: &Config, data: &Path) -> anyhow
                 reason.chars().count() <= REASON_MAX_CHARACTERS,
                 "--reason may have {REASON_MAX_CHARACTERS} characters"
             );
+            anyhow::ensure!(
+                !holds_a_number(&reason),
+                "--reason seems to hold a phone number: it is kept in clear, so write it without"
+            );
             let verdict = match verdict {
                 Verdict::Upheld => CaseStatus::Upheld,
                 Verdict::Dismissed => CaseStatus::Dismissed,
@@ -154,10 +160,26 @@ pub(super) fn run(command: CasesCommand, config: &Config, data: &Path) -> anyhow
             match cases::decide_case(&mut connection, &reference, &decision)? {
                 Decided::Closed => Ok(writeln!(io::stdout(), "{reference} is {}.", verdict.as_str())?),
                 Decided::NotFound => Err(anyhow::anyhow!("there is no case {reference}")),
+                Decided::Rebuilding => {
+                    Err(anyhow::anyhow!("cases are being rebuilt: decide when `spamgate rebuild` has ended"))
+                }
                 Decided::AlreadyClosed => Err(anyhow::anyhow!("{reference} was decided before")),
             }
         }
     }
+}
+
+/// Whether a text has as many digits in a row, spaces and signs between them aside, as a phone number.
+fn holds_a_number(text: &str) -> bool {
+    let mut digits = 0;
+    text.chars().any(|character| {
+        match character {
+            _ if character.is_numeric() => digits += 1,
+            ' ' | '.' | '-' | '(' | ')' | '+' => {}
+            _ => digits = 0,
+        }
+        digits >= NUMBER_MIN_DIGITS
+    })
 }
 
 fn list(connection: &mut crate::store::connection::Connection, limit: i64, json: bool) -> anyhow::Result<()> {

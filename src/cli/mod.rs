@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::casework::builder;
+use crate::casework::builder::{self, BuildError};
 use crate::config::{Config, DEFAULT_DATA_DIRECTORY};
 use crate::startup;
 
@@ -98,20 +98,21 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
 }
 
 fn rebuild(config: &Config, data: &Path) -> anyhow::Result<()> {
-    let (location, mut connection) = startup::open_store(config, data)?;
-    builder::begin_rebuild(&mut connection)?;
-    drop(connection);
+    require_data(data)?;
+    let (location, _) = startup::open_store(config, data)?;
     let mut connection = location.open_builder()?;
-    let mut rows = 0;
+    let goal_seq = builder::begin_rebuild(&mut connection)?;
+    let slice_rows = i64::from(config.builder.slice_rows);
     // A gateway that runs builds along; each slice is taken by whoever comes first.
     loop {
-        let slice_rows = i64::from(config.builder.slice_rows);
-        let turn = builder::build_slice(&mut connection, &config.region.country, slice_rows)?;
-        if turn.rows == 0 {
-            writeln!(io::stdout(), "Rebuilt up to journal row {} ({rows} rows here).", turn.cursor_seq)?;
-            return Ok(());
+        match builder::build_slice(&mut connection, &config.region.country, slice_rows) {
+            Ok(turn) if !turn.rebuild_began && (turn.rows == 0 || turn.cursor_seq >= goal_seq) => {
+                return Ok(writeln!(io::stdout(), "Rebuilt up to journal row {}.", turn.cursor_seq)?);
+            }
+            Ok(_) => {}
+            Err(BuildError::Store(error)) if error.is_locked() => {}
+            Err(error) => return Err(error.into()),
         }
-        rows += turn.rows;
     }
 }
 

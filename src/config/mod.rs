@@ -9,6 +9,7 @@ use toml::{Table, Value};
 
 use crate::domain::msisdn::HomeCountry;
 use crate::domain::submission::Region;
+use crate::store::connection::StoreLocation;
 
 /// The defaults, as documentation.
 pub const DEFAULTS: &str = include_str!("defaults.toml");
@@ -110,6 +111,32 @@ pub struct FastSettings {
     pub key_prefix: String,
     pub timeout_ms: u64,
     pub seen_max: usize,
+}
+
+/// Engines of the fast state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FastEngine {
+    /// In this process.
+    Memory,
+    /// One Redis server.
+    Redis,
+}
+
+impl FastSettings {
+    /// The engine that the URL's scheme names.
+    ///
+    /// # Errors
+    /// When there is none of that name. Only the scheme is shown: the rest may hold a password.
+    pub fn engine(&self) -> Result<FastEngine, ConfigError> {
+        match self.url.split(':').next().unwrap_or_default() {
+            "memory" => Ok(FastEngine::Memory),
+            "redis" | "redis+unix" => Ok(FastEngine::Redis),
+            scheme => Err(ConfigError::Value {
+                setting: "fast.url",
+                reason: format!("`{scheme}` is no engine: use `memory:`, `redis:` or `redis+unix:`"),
+            }),
+        }
+    }
 }
 
 impl std::fmt::Debug for FastSettings {
@@ -242,6 +269,9 @@ impl Config {
     /// The first that does not.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.region()?;
+        self.fast.engine()?;
+        StoreLocation::new(&self.store.url, Path::new(DEFAULT_DATA_DIRECTORY))
+            .map_err(|error| ConfigError::Setting(error.to_string()))?;
         let bounds = [
             ("server.body_max_bytes", self.server.body_max_bytes, 1_024, 16 << 20),
             ("server.connections_max_per_worker", self.server.connections_max_per_worker, 1, 1 << 20),

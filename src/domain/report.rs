@@ -27,11 +27,12 @@ impl ReportId {
         uuid::Uuid::from_slice(bytes).ok().map(Self)
     }
 
-    /// Reads the hyphenated form; other spellings of a UUID are not ours.
+    /// Reads the one spelling that we write: hyphenated, in small letters.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let id = uuid::Uuid::try_parse(text).ok()?;
-        (text.len() == uuid::fmt::Hyphenated::LENGTH).then_some(Self(id))
+        let mut spelling = [0; uuid::fmt::Hyphenated::LENGTH];
+        (id.hyphenated().encode_lower(&mut spelling) == text).then_some(Self(id))
     }
 
     /// The 16 bytes.

@@ -152,7 +152,13 @@ impl MemoryState {
     /// See [`super::FastState::mark_stored`].
     pub fn mark_stored(&self, probe: &Probe) {
         let id_key = short_key(probe.id.as_bytes());
-        self.shard(id_key).seen.insert(u128::from_be_bytes(*probe.id.as_bytes()), probe.body_mark);
+        let id = u128::from_be_bytes(*probe.id.as_bytes());
+        let mut shard = self.shard(id_key);
+        // The first body of an id stands, as it does for the builder.
+        if shard.seen.get(&id).is_none() {
+            shard.seen.insert(id, probe.body_mark);
+        }
+        drop(shard);
         // The window starts at the first report and does not slide.
         if !self.is_repeat(probe) {
             let key = short_key(&probe.hint_key);

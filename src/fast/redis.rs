@@ -89,6 +89,11 @@ impl Circuit {
         self.now_ms() < self.open_until_ms.load(Ordering::Relaxed)
     }
 
+    /// Whether the last answer asked for did not come.
+    fn has_failed(&self) -> bool {
+        self.open_until_ms.load(Ordering::Relaxed) != 0
+    }
+
     /// Whether this caller may try. When the time is up, one caller finds out for all the others.
     fn may_try(&self) -> bool {
         let until = self.open_until_ms.load(Ordering::Relaxed);
@@ -221,7 +226,7 @@ impl RedisState {
     /// See [`super::FastState::degradation`].
     #[must_use]
     pub fn degradation(&self) -> Option<&'static str> {
-        self.circuit.is_open().then_some(LOST_WITHOUT_REDIS)
+        self.circuit.has_failed().then_some(LOST_WITHOUT_REDIS)
     }
 
     /// Forgets what this node remembers itself.

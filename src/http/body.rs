@@ -1,10 +1,15 @@
 //! Reading a JSON body within its bounds, and saying what is wrong with one without quoting it.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_web::HttpRequest;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::header;
 use actix_web::web::{Bytes, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_core::Stream;
 use serde::Deserialize;
 
 use super::problem::Problem;
@@ -21,21 +26,59 @@ pub struct BodyLimits {
     pub timeout: Duration,
 }
 
-/// Reads a body that must be plain JSON.
+/// Reads a body that must be plain JSON. What is not read stays in `body`.
 ///
 /// # Errors
 /// 415, 413, 408, or 400 when the connection broke.
-pub async fn read_json_body(request: &HttpRequest, body: Payload, limits: &BodyLimits) -> Result<Bytes, Problem> {
+pub async fn read_json_body(request: &HttpRequest, body: &mut Payload, limits: &BodyLimits) -> Result<Bytes, Problem> {
     check_media_type(request)?;
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if declared.is_some_and(|length: usize| length > limits.max_bytes) {
         return Err(Problem::body_too_large(limits.max_bytes));
     }
-    match tokio::time::timeout(limits.timeout, body.to_bytes_limited(limits.max_bytes)).await {
-        Ok(Ok(Ok(bytes))) => Ok(bytes),
-        Ok(Ok(Err(_broken))) => Err(Problem::body_broken()),
-        Ok(Err(_too_large)) => Err(Problem::body_too_large(limits.max_bytes)),
+    match tokio::time::timeout(limits.timeout, read_all(body, limits.max_bytes)).await {
+        Ok(outcome) => outcome,
         Err(_elapsed) => Err(Problem::body_too_slow()),
+    }
+}
+
+async fn read_all(body: &mut Payload, max_bytes: usize) -> Result<Bytes, Problem> {
+    let mut whole = Bytes::new();
+    loop {
+        match poll_fn(|context| Pin::new(&mut *body).poll_next(context)).await {
+            None => return Ok(whole),
+            Some(Err(_broken)) => return Err(Problem::body_broken()),
+            Some(Ok(chunk)) if whole.len() + chunk.len() > max_bytes => return Err(Problem::body_too_large(max_bytes)),
+            // Nearly every body comes in one piece, which is then not copied.
+            Some(Ok(chunk)) if whole.is_empty() => whole = chunk,
+            Some(Ok(chunk)) => whole = [whole, chunk].concat().into(),
+        }
+    }
+}
+
+/// The answer to a request whose body may not have been read to its end.
+///
+/// The unread rest is kept with the answer until that is sent. Dropped earlier, actix-http would read the rest of a
+/// chunked body for as long as its sender likes, and keep the connection for it; kept, it closes the connection.
+#[must_use]
+pub fn refuse(problem: Problem, unread: Payload) -> HttpResponse {
+    HttpResponse::from_error(problem).map_body(|_, answer| Refusal { answer, _unread: unread }.boxed())
+}
+
+struct Refusal {
+    answer: BoxBody,
+    _unread: Payload,
+}
+
+impl MessageBody for Refusal {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        self.answer.size()
+    }
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.get_mut().answer).poll_next(context)
     }
 }
 
@@ -55,7 +98,14 @@ fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
 /// # Errors
 /// A problem with the place or the field. Never with a value: it may be a number.
 pub fn parse_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| explain::<T>(body, &error))
+    let parsed = serde_json::from_slice(body).map_err(|error| explain::<T>(body, &error));
+    // serde reads a struct from an array too, by position: not an API that anyone should find.
+    let is_array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    match parsed {
+        Ok(_) if is_array => Err(Problem::not_an_object()),
+        Err(problem) if is_array && problem.code() != "invalid_json" => Err(Problem::not_an_object()),
+        parsed => parsed,
+    }
 }
 
 fn explain<'a, T: Deserialize<'a>>(body: &'a [u8], error: &serde_json::Error) -> Problem {

@@ -1,5 +1,6 @@
 //! Every route, grouped by who calls it.
 
+use actix_web::Resource;
 use actix_web::web::{self, ServiceConfig};
 
 use super::ops;
@@ -15,20 +16,16 @@ pub fn public(config: &mut ServiceConfig) {
                 .route(web::post().to(post_report))
                 .default_service(web::to(|| async { not_allowed("POST") })),
         )
-        .service(
-            web::resource("/v1/reports/{id}")
-                .route(web::get().to(get_report))
-                .default_service(web::to(|| async { not_allowed("GET") })),
-        );
+        .service(reading("/v1/reports/{id}").route(web::get().to(get_report)));
     common(config);
 }
 
 /// For operators, on their own listener.
 pub fn operators(config: &mut ServiceConfig) {
     config
-        .service(web::resource("/healthz").route(web::get().to(ops::healthz)))
-        .service(web::resource("/readyz").route(web::get().to(ops::readyz)))
-        .service(web::resource("/metrics").route(web::get().to(ops::metrics)));
+        .service(reading("/healthz").route(web::get().to(ops::healthz)))
+        .service(reading("/readyz").route(web::get().to(ops::readyz)))
+        .service(reading("/metrics").route(web::get().to(ops::metrics)));
     common(config);
 }
 
@@ -38,6 +35,11 @@ fn common(config: &mut ServiceConfig) {
         .app_data(web::PathConfig::default().error_handler(|_, _| Problem::bad_request().into()))
         .app_data(web::QueryConfig::default().error_handler(|_, _| Problem::bad_request().into()))
         .default_service(web::to(|| async { Err::<&'static str, _>(Problem::no_such_page()) }));
+}
+
+/// A resource that can only be read.
+fn reading(path: &str) -> Resource {
+    web::resource(path).default_service(web::to(|| async { not_allowed("GET") }))
 }
 
 fn not_allowed(allow: &'static str) -> Result<&'static str, Problem> {

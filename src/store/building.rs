@@ -17,6 +17,8 @@ pub struct Cursor {
     pub seq: i64,
     /// The report id of that row; none before the first.
     pub report_id: Option<Vec<u8>>,
+    /// How far it has ever been.
+    pub furthest_seq: i64,
 }
 
 /// Finds the cursor.
@@ -25,9 +27,9 @@ pub struct Cursor {
 /// As the database says.
 pub fn find_cursor(connection: &mut Connection) -> QueryResult<Cursor> {
     builder_cursor::table
-        .select((builder_cursor::seq, builder_cursor::report_id))
+        .select((builder_cursor::seq, builder_cursor::report_id, builder_cursor::furthest_seq))
         .first(connection)
-        .map(|(seq, report_id)| Cursor { seq, report_id })
+        .map(|(seq, report_id, furthest_seq)| Cursor { seq, report_id, furthest_seq })
 }
 
 /// Moves the cursor.
@@ -36,22 +38,27 @@ pub fn find_cursor(connection: &mut Connection) -> QueryResult<Cursor> {
 /// As the database says.
 pub fn update_cursor(connection: &mut Connection, cursor: &Cursor) -> QueryResult<()> {
     diesel::update(builder_cursor::table.find(1))
-        .set((builder_cursor::seq.eq(cursor.seq), builder_cursor::report_id.eq(&cursor.report_id)))
+        .set((
+            builder_cursor::seq.eq(cursor.seq),
+            builder_cursor::report_id.eq(&cursor.report_id),
+            builder_cursor::furthest_seq.eq(cursor.furthest_seq),
+        ))
         .execute(connection)
         .map(|_| ())
 }
 
-/// Empties everything derived and sets the cursor to the start of the journal. Cases keep their identity.
+/// Empties everything derived and sets the cursor to the start of the journal, on its way to `furthest_seq`. Cases keep
+/// their identity.
 ///
 /// # Errors
 /// As the database says.
-pub fn delete_derived(connection: &mut Connection) -> QueryResult<()> {
+pub fn delete_derived(connection: &mut Connection, furthest_seq: i64) -> QueryResult<()> {
     diesel::delete(case_totals::table).execute(connection)?;
     diesel::delete(voices::table).execute(connection)?;
     diesel::delete(report_index::table).execute(connection)?;
     diesel::delete(counted_fingerprints::table).execute(connection)?;
     diesel::delete(caseless_figures::table).execute(connection)?;
-    update_cursor(connection, &Cursor { seq: 0, report_id: None })
+    update_cursor(connection, &Cursor { seq: 0, report_id: None, furthest_seq })
 }
 
 /// A report that is built in.

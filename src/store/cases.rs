@@ -127,6 +127,8 @@ pub enum Decided {
     NotFound,
     /// It was closed before.
     AlreadyClosed,
+    /// Counts are being made anew: what it would be decided on is not all there.
+    Rebuilding,
 }
 
 /// Closes a case. The decision takes effect at the builder's cursor: every report counted so far belongs to this case,
@@ -136,7 +138,12 @@ pub enum Decided {
 /// As the database says.
 pub fn decide_case(connection: &mut Connection, reference: &str, decision: &Decision<'_>) -> QueryResult<Decided> {
     connection.immediate_transaction(|connection| {
-        let at_seq = builder_cursor::table.select(builder_cursor::seq).first::<i64>(connection)?;
+        let (at_seq, furthest_seq) = builder_cursor::table
+            .select((builder_cursor::seq, builder_cursor::furthest_seq))
+            .first::<(i64, i64)>(connection)?;
+        if at_seq < furthest_seq {
+            return Ok(Decided::Rebuilding);
+        }
         let case = cases::table
             .filter(cases::reference.eq(reference))
             .select((cases::id, cases::closed_seq))

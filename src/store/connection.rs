@@ -16,6 +16,9 @@ use super::StoreError;
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 /// How long a statement waits for a lock, milliseconds.
 const BUSY_TIMEOUT_MS: u32 = 5_000;
+/// How long the journal writer waits for a lock, milliseconds. Nobody but a careless backup should hold one, and callers
+/// are to hear a clear no within 3 s.
+const WRITER_BUSY_TIMEOUT_MS: u32 = 1_000;
 /// How long a request waits for a pooled connection.
 const POOL_WAIT: Duration = Duration::from_secs(2);
 /// Pages of 4 KiB that may gather in the journal's write-ahead log before they are copied into the file: 16 MiB.
@@ -101,7 +104,7 @@ impl StoreLocation {
     pub fn open_journal_writer(&self) -> Result<Connection, StoreError> {
         let mut connection = Connection::establish(":memory:")?;
         connection.batch_execute(&format!(
-            "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; ATTACH DATABASE '{}' AS journal; \
+            "PRAGMA busy_timeout = {WRITER_BUSY_TIMEOUT_MS}; ATTACH DATABASE '{}' AS journal; \
              PRAGMA journal.journal_mode = WAL; PRAGMA journal.synchronous = FULL; PRAGMA secure_delete = ON; \
              PRAGMA trusted_schema = OFF; PRAGMA wal_autocheckpoint = {JOURNAL_CHECKPOINT_PAGES};",
             self.journal_uri("rw"),

@@ -53,7 +53,7 @@ diesel::table! {
     }
 }
 diesel::table! {
-    builder_cursor (id) { id -> Integer, seq -> BigInt, report_id -> Nullable<Binary>, }
+    builder_cursor (id) { id -> Integer, seq -> BigInt, report_id -> Nullable<Binary>, furthest_seq -> BigInt, }
 }
 diesel::table! {
     cases (id) {

@@ -63,11 +63,13 @@ CREATE TABLE carriers (
 
 -- One row. Its lock is the builder's lock; effects and cursor commit together.
 CREATE TABLE builder_cursor (
-    id        INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
-    seq       BIGINT  NOT NULL,
-    report_id BLOB
+    id           INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    seq          BIGINT  NOT NULL,
+    report_id    BLOB,
+    -- How far it has ever been: while a rebuild is on its way there, no case can be decided.
+    furthest_seq BIGINT  NOT NULL
 );
-INSERT INTO builder_cursor (id, seq) VALUES (1, 0);
+INSERT INTO builder_cursor (id, seq, furthest_seq) VALUES (1, 0, 0);
 
 -- Identity, written once and never rebuilt.
 CREATE TABLE cases (

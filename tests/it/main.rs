@@ -1,0 +1,29 @@
+//! The gateway from outside: its two listeners, its command line, its files, and the Redis beside it.
+//!
+//! Every test starts a gateway of its own with the real router and real databases; see [`support::TestApp`]. A test in
+//! [`on_every_engine`] runs once for each engine of the fast state.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test may stop where it fails"
+)]
+
+mod support;
+
+mod api_accept;
+mod api_bodies;
+mod api_carriers;
+mod api_cases;
+mod api_duplicates;
+mod api_fields;
+mod api_get;
+mod api_limits;
+mod api_operators;
+mod api_repeats;
+mod cli;
+mod engines_redis;
+mod layering;
+mod msisdn_differential;
+mod schema;

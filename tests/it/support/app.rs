@@ -1,0 +1,429 @@
+//! A gateway that runs in the test's own process, with real databases, a clock that tests turn, and its own data
+//! directory.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use spamgate::config::Config;
+use spamgate::domain::carrier::Attests;
+use spamgate::domain::clock::{Clock, Moment};
+use spamgate::enrol::{self, NewCarrier, Terms};
+use spamgate::startup::{self, Gateway};
+use spamgate::store::cases::{CaseRow, find_case, for_each_case};
+use spamgate::store::connection::{Connection, StoreLocation};
+use spamgate::store::{carriers, journal};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use uuid::Uuid;
+
+use super::{Answer, RawAnswer, RedisServer, ReportBody, wait_until};
+
+/// When the clock of every test starts.
+const START: &str = "2026-11-24T08:00:00Z";
+/// How long the builder may take for what a test sends.
+const BUILD_WAIT: Duration = Duration::from_secs(30);
+/// How long a bare connection may wait for its answer.
+const RAW_WAIT: Duration = Duration::from_secs(30);
+/// How long the writing of a marker to Redis may take.
+const MARK_WAIT: Duration = Duration::from_secs(20);
+/// An unknown key makes the gateway look for new carriers when it has not looked for this long.
+const NEW_CARRIER_SEEN_AFTER: Duration = Duration::from_millis(100);
+
+/// What holds the fast state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Engine {
+    Memory,
+    Redis,
+}
+
+impl Engine {
+    /// For [`super::on_every_engine`]: the engine itself.
+    pub async fn on(engine: Self) -> Self {
+        engine
+    }
+}
+
+/// A carrier that was added.
+pub struct Carrier {
+    pub name: String,
+    pub api_key: String,
+}
+
+impl From<NewCarrier> for Carrier {
+    fn from(carrier: NewCarrier) -> Self {
+        Self { name: carrier.name, api_key: carrier.api_key.to_string() }
+    }
+}
+
+struct Redis {
+    server: Arc<RedisServer>,
+    key_prefix: String,
+}
+
+/// A gateway under test.
+pub struct TestApp {
+    pub engine: Engine,
+    clock: Clock,
+    config: Config,
+    data: TempDir,
+    redis: Option<Redis>,
+    client: reqwest::Client,
+    gateway: Mutex<Option<Gateway>>,
+    local: Carrier,
+    /// Ids of reports taken whose markers have not been waited for.
+    not_awaited: Mutex<Vec<Uuid>>,
+}
+
+impl TestApp {
+    /// For [`super::on_every_engine`]: a gateway with this engine.
+    pub async fn on(engine: Engine) -> Self {
+        Self::spawn(engine).await
+    }
+
+    /// Starts a gateway with the default settings.
+    pub async fn spawn(engine: Engine) -> Self {
+        Self::spawn_with(engine, |_| {}).await
+    }
+
+    /// Starts a gateway with settings of its own.
+    pub async fn spawn_with(engine: Engine, change: impl FnOnce(&mut Config)) -> Self {
+        let server = (engine == Engine::Redis).then(RedisServer::shared);
+        Self::start(server, change).await
+    }
+
+    /// Starts a gateway beside a Redis of the test's own.
+    pub async fn spawn_beside(server: &Arc<RedisServer>) -> Self {
+        Self::start(Some(Arc::clone(server)), |_| {}).await
+    }
+
+    async fn start(server: Option<Arc<RedisServer>>, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::defaults().unwrap();
+        config.server.listen = "127.0.0.1:0".parse().unwrap();
+        config.server.ops_listen = "127.0.0.1:0".parse().unwrap();
+        config.server.workers = 1;
+        config.server.shutdown_timeout_s = 1;
+        let redis = server.map(|server| Redis { server, key_prefix: format!("test-{}", Uuid::now_v7()) });
+        if let Some(redis) = &redis {
+            config.fast.url = redis.server.url();
+            config.fast.key_prefix.clone_from(&redis.key_prefix);
+        }
+        change(&mut config);
+        config.check().unwrap();
+        let data = tempfile::tempdir().unwrap();
+        let clock = Clock::mock(Moment::parse_rfc3339(START).unwrap());
+        let mut gateway = startup::start(&config, data.path(), clock.clone()).await.expect("the gateway starts");
+        let local = gateway.first_carrier.take().expect("the first start makes a carrier").into();
+        Self {
+            engine: if redis.is_some() { Engine::Redis } else { Engine::Memory },
+            clock,
+            config,
+            data,
+            redis,
+            // A connection for each request, so that none is left when the gateway stops.
+            client: reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap(),
+            gateway: Mutex::new(Some(gateway)),
+            local,
+            not_awaited: Mutex::default(),
+        }
+    }
+
+    /// Stops the gateway; its data stay.
+    pub async fn stop(&self) {
+        let gateway = self.gateway.lock().unwrap().take().expect("the gateway runs");
+        gateway.stop().await;
+    }
+
+    /// Stops the gateway and starts it anew on the same data.
+    pub async fn restart(&self) {
+        self.stop().await;
+        let gateway = startup::start(&self.config, self.data.path(), self.clock.clone()).await.unwrap();
+        assert!(gateway.first_carrier.is_none(), "a carrier is made only on the first start");
+        *self.gateway.lock().unwrap() = Some(gateway);
+    }
+
+    fn with_gateway<T>(&self, look: impl FnOnce(&Gateway) -> T) -> T {
+        look(self.gateway.lock().unwrap().as_ref().expect("the gateway runs"))
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// The address for carriers.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.with_gateway(|gateway| gateway.address))
+    }
+
+    /// The address for operators.
+    pub fn operators_url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.with_gateway(|gateway| gateway.ops_address))
+    }
+}
+
+/// Time.
+impl TestApp {
+    /// Turns the gateway's clock forward.
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// The gateway's time, this many seconds from now, as a report states it.
+    pub fn in_seconds(&self, seconds: i64) -> String {
+        Moment(self.clock.now().0 + seconds * 1_000_000).to_rfc3339()
+    }
+}
+
+/// What carriers send.
+impl TestApp {
+    /// The carrier that the first start made.
+    pub fn local(&self) -> &Carrier {
+        &self.local
+    }
+
+    /// Sends a report as the first carrier.
+    pub async fn post(&self, body: &ReportBody) -> Answer {
+        self.post_as(&self.local, body).await
+    }
+
+    /// Sends a report as another carrier.
+    pub async fn post_as(&self, carrier: &Carrier, body: &ReportBody) -> Answer {
+        self.post_text_as(carrier, &body.to_string()).await
+    }
+
+    /// Sends a body that may be anything.
+    pub async fn post_text(&self, body: &str) -> Answer {
+        self.post_text_as(&self.local, body).await
+    }
+
+    async fn post_text_as(&self, carrier: &Carrier, body: &str) -> Answer {
+        let request = self.request(Method::POST, "/v1/reports", Some(&carrier.api_key));
+        let answer = self.send(request.header(CONTENT_TYPE, "application/json").body(body.to_owned()), body).await;
+        if answer.status == 201 {
+            self.not_awaited.lock().unwrap().push(answer.id().parse().unwrap());
+        }
+        answer
+    }
+
+    /// Asks for a report as the first carrier.
+    pub async fn get(&self, id: &str) -> Answer {
+        self.get_as(&self.local, id).await
+    }
+
+    /// Asks for a report as another carrier.
+    pub async fn get_as(&self, carrier: &Carrier, id: &str) -> Answer {
+        let path = format!("/v1/reports/{id}");
+        self.send(self.request(Method::GET, &path, Some(&carrier.api_key)), "").await
+    }
+
+    /// A request to make by hand.
+    pub fn request(&self, method: Method, path: &str, api_key: Option<&str>) -> reqwest::RequestBuilder {
+        let request = self.client.request(method, self.url(path));
+        match api_key {
+            Some(key) => request.header(AUTHORIZATION, format!("Bearer {key}")),
+            None => request,
+        }
+    }
+
+    /// Sends a request; `body` is what it holds, to see that nothing of it comes back.
+    pub async fn send(&self, request: reqwest::RequestBuilder, body: &str) -> Answer {
+        Answer::read(request.send().await.expect("the gateway answers"), body).await
+    }
+
+    /// Asks the operators' listener.
+    pub async fn get_operators(&self, path: &str) -> Answer {
+        self.send(self.client.get(self.operators_url(path)), "").await
+    }
+
+    /// Sends a report's head and then `body` on a connection of its own, closes the sending half if told so, and reads
+    /// the answer; none when the connection ends without one.
+    pub async fn post_raw(&self, headers: &[&str], body: &str, then_close: bool) -> Option<Answer> {
+        let mut stream = self.open_raw(headers, body).await;
+        if then_close {
+            stream.shutdown().await.unwrap();
+        }
+        let mut answer = RawAnswer::default();
+        while !answer.is_whole() {
+            let read = tokio::time::timeout(RAW_WAIT, stream.read_buf(&mut answer.0)).await;
+            if read.expect("the gateway answers").expect("the answer can be read") == 0 {
+                break;
+            }
+        }
+        answer.parse(body)
+    }
+
+    /// Sends a report's head and then `body` on a connection of its own, and says whether the gateway ends the
+    /// connection within this time.
+    pub async fn ends_raw_within(&self, at_most: Duration, headers: &[&str], body: &str) -> bool {
+        let mut stream = self.open_raw(headers, body).await;
+        tokio::time::timeout(at_most, stream.read_to_end(&mut Vec::new())).await.is_ok()
+    }
+
+    async fn open_raw(&self, headers: &[&str], body: &str) -> TcpStream {
+        let address = self.with_gateway(|gateway| gateway.address);
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "POST /v1/reports HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\n\
+             Content-Type: application/json\r\nConnection: close\r\n{}\r\n\r\n",
+            self.local.api_key,
+            headers.join("\r\n"),
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(body.as_bytes()).await.unwrap();
+        stream
+    }
+}
+
+/// What operators do, and what they see.
+impl TestApp {
+    /// A connection to the store, as every command opens one.
+    pub fn connection(&self) -> Connection {
+        self.store().open().unwrap()
+    }
+
+    fn store(&self) -> StoreLocation {
+        StoreLocation::new(&self.config.store.url, self.data.path()).unwrap()
+    }
+
+    /// Adds a carrier that vouches for all numbers.
+    pub fn add_carrier(&self, name: &str) -> Carrier {
+        self.add_carrier_attesting(name, "any")
+    }
+
+    /// Adds a carrier that vouches for these numbers.
+    pub fn add_carrier_attesting(&self, name: &str, attests: &str) -> Carrier {
+        let terms = Terms { attests: Attests::parse(attests).unwrap(), per_second: None, burst: None };
+        let carrier = enrol::add_carrier(&mut self.connection(), name, &terms, self.clock.now()).unwrap();
+        self.advance(NEW_CARRIER_SEEN_AFTER);
+        carrier.into()
+    }
+
+    /// Revokes a carrier's key.
+    pub fn revoke_carrier(&self, name: &str) {
+        assert!(carriers::revoke_carrier(&mut self.connection(), name, self.clock.now().0).unwrap());
+    }
+
+    /// Waits until the builder has come to all that was taken.
+    pub async fn wait_until_built(&self) {
+        let mut connection = self.connection();
+        let last_seq = journal::find_last_seq(&mut connection).unwrap();
+        wait_until("every report is built in", BUILD_WAIT, async || {
+            self.with_gateway(|gateway| gateway.app.builder.cursor_seq()) >= last_seq
+        })
+        .await;
+    }
+
+    /// All cases, most voices first, once all that was taken is built in.
+    pub async fn cases(&self) -> Vec<CaseRow> {
+        self.wait_until_built().await;
+        let mut references = Vec::new();
+        let mut connection = self.connection();
+        for_each_case(&mut connection, i64::MAX, |case| -> Result<(), diesel::result::Error> {
+            references.push(case.reference.clone());
+            Ok(())
+        })
+        .unwrap();
+        let find = |reference: &String| find_case(&mut connection, reference).unwrap().expect("it was listed").0;
+        references.iter().map(find).collect()
+    }
+
+    /// The one case there is.
+    pub async fn only_case(&self) -> CaseRow {
+        let mut cases = self.cases().await;
+        assert_eq!(cases.len(), 1, "one case was expected");
+        cases.remove(0)
+    }
+
+    /// How many reports the journal holds.
+    pub fn journal_rows(&self) -> i64 {
+        journal::find_last_seq(&mut self.connection()).unwrap()
+    }
+
+    /// How many reports of a report's kind make no case.
+    pub async fn caseless_reports(&self) -> i64 {
+        use diesel::prelude::*;
+        use spamgate::store::schema::caseless_figures;
+        self.wait_until_built().await;
+        let reports = caseless_figures::table.select(caseless_figures::reports).load::<i64>(&mut self.connection());
+        reports.unwrap().iter().sum()
+    }
+}
+
+/// The fast state.
+impl TestApp {
+    /// Loses all that is remembered of stored reports and of quotas, as a restart with an empty Redis would.
+    pub async fn forget_fast_state(&self) {
+        if let Some(redis) = &self.redis {
+            // A marker that is still on its way would come back after the flush.
+            self.wait_until_marked().await;
+            let pattern = format!("{}:*", redis.key_prefix);
+            let keys: Vec<Vec<u8>> = redis.server.ask(redis::cmd("KEYS").arg(pattern));
+            if !keys.is_empty() {
+                let _: i64 = redis.server.ask(redis::cmd("DEL").arg(keys));
+            }
+        }
+        self.forget_own_memory();
+    }
+
+    /// Loses what the node remembers in its own memory; what Redis holds stays.
+    pub fn forget_own_memory(&self) {
+        self.with_gateway(|gateway| gateway.app.intake.fast.forget_all());
+    }
+
+    /// Waits until Redis holds the marker of every report that was taken.
+    pub async fn wait_until_marked(&self) {
+        let ids = std::mem::take(&mut *self.not_awaited.lock().unwrap());
+        for id in ids {
+            wait_until("the marker is in Redis", MARK_WAIT, async || self.is_marked(id)).await;
+        }
+    }
+
+    fn is_marked(&self, id: Uuid) -> bool {
+        let redis = self.redis.as_ref().expect("the engine is Redis");
+        redis.server.ask(redis::cmd("EXISTS").arg(self.marker_key(id)))
+    }
+
+    /// The key of a report's marker.
+    pub fn marker_key(&self, id: Uuid) -> Vec<u8> {
+        let redis = self.redis.as_ref().expect("the engine is Redis");
+        [format!("{}:seen:", redis.key_prefix).as_bytes(), id.as_bytes()].concat()
+    }
+
+    /// Sends reports of reporters of their own until one of them leaves a marker: the node uses Redis again.
+    pub async fn wait_until_redis_is_used(&self) {
+        /// Longer than the gateway goes on without Redis after a failure.
+        const TRY_FOR: Duration = Duration::from_secs(20);
+        /// A marker that does not come within this time was dropped.
+        const ONE_MARK_WAIT: Duration = Duration::from_millis(200);
+        let started = Instant::now();
+        for index in 0.. {
+            assert!(started.elapsed() < TRY_FOR, "the gateway does not come back to Redis");
+            let body = super::report(&format!("probe-{index}")).with("reporter", super::reporter(90_000 + index));
+            let id = self.post(&body).await.expect_status(201).id().parse().unwrap();
+            let sent = Instant::now();
+            while sent.elapsed() < ONE_MARK_WAIT {
+                if self.is_marked(id) {
+                    self.not_awaited.lock().unwrap().clear();
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        let gateway = self.gateway.get_mut().ok().and_then(Option::take);
+        // A failed test leaves its gateway to the end of the process.
+        if let Some(gateway) = gateway
+            && !std::thread::panicking()
+        {
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(gateway.stop()));
+        }
+    }
+}

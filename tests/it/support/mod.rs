@@ -1,0 +1,50 @@
+//! What all tests share: a gateway to talk to, reports to send, answers to look at.
+
+mod answer;
+mod app;
+mod commands;
+mod redis_server;
+mod report;
+mod waiting;
+
+pub use answer::{Answer, RawAnswer};
+pub use app::{Engine, TestApp};
+pub use commands::{Ran, spamgate};
+pub use redis_server::RedisServer;
+pub use report::{ReportBody, report, reporter};
+pub use waiting::wait_until;
+
+/// Makes each test run once on every engine, as `name::sqlite_memory` and `name::sqlite_redis`.
+///
+/// A test that takes a [`TestApp`] gets a gateway with the settings of [`TestApp::spawn`]; one that takes an [`Engine`]
+/// starts its own with settings of its own.
+macro_rules! on_every_engine {
+    ($($(#[$meta:meta])* async fn $name:ident($argument:ident: $kind:ident) $body:block)+) => {$(
+        $(#[$meta])*
+        mod $name {
+            #[allow(unused_imports, reason = "a test may need nothing of its file")]
+            use super::*;
+
+            async fn promise($argument: $kind) $body
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite_memory() {
+                promise($kind::on(Engine::Memory).await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite_redis() {
+                promise($kind::on(Engine::Redis).await).await;
+            }
+        }
+    )+};
+}
+pub(crate) use on_every_engine;
+
+/// A snapshot of a wire format, the same on every engine.
+macro_rules! assert_wire {
+    ($wire:expr, @$snapshot:literal) => {
+        insta::allow_duplicates! { insta::assert_snapshot!($wire, @$snapshot) }
+    };
+}
+pub(crate) use assert_wire;
