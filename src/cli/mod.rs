@@ -14,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::casework::builder::{self, BuildError};
 use crate::config::{Config, DEFAULT_DATA_DIRECTORY};
 use crate::startup;
+use crate::store::connection::StoreLocation;
 
 /// Takes reports of spam, scam and fake-news SMS and calls, and builds the cases an authority reviews.
 #[derive(Parser)]
@@ -89,7 +90,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     match cli.command.unwrap_or(Command::Serve(ServeArgs::default())) {
         Command::Serve(args) => serve::serve(config, &cli.data, &args),
         Command::Config(ConfigCommand::Show) => Ok(write!(io::stdout(), "{}", config.to_toml())?),
-        Command::Config(ConfigCommand::Check) => Ok(writeln!(io::stdout(), "The configuration is good.")?),
+        Command::Config(ConfigCommand::Check) => {
+            StoreLocation::new(&config.store.url, &cli.data)?;
+            Ok(writeln!(io::stdout(), "The configuration is good.")?)
+        }
         Command::Carrier(command) => carriers::run(command, &config, &cli.data),
         Command::Cases(command) => cases::run(command, &config, &cli.data),
         Command::Rebuild => rebuild(&config, &cli.data),

@@ -9,7 +9,6 @@ use toml::{Table, Value};
 
 use crate::domain::msisdn::HomeCountry;
 use crate::domain::submission::Region;
-use crate::store::connection::StoreLocation;
 
 /// The defaults, as documentation.
 pub const DEFAULTS: &str = include_str!("defaults.toml");
@@ -270,8 +269,6 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         self.region()?;
         self.fast.engine()?;
-        StoreLocation::new(&self.store.url, Path::new(DEFAULT_DATA_DIRECTORY))
-            .map_err(|error| ConfigError::Setting(error.to_string()))?;
         let bounds = [
             ("server.body_max_bytes", self.server.body_max_bytes, 1_024, 16 << 20),
             ("server.connections_max_per_worker", self.server.connections_max_per_worker, 1, 1 << 20),

@@ -34,7 +34,7 @@ impl Hasher for TagHasher {
     }
     fn write_u128(&mut self, value: u128) {
         // Both halves, because an id's version and variant bits are the same in all.
-        self.0 = (value >> 64) as u64 ^ value as u64;
+        self.0 = fold(value);
     }
 }
 
@@ -43,9 +43,15 @@ pub(super) fn shard_of(key: u64, shards: usize) -> usize {
     usize::try_from(key >> 24 & 0xffff).unwrap_or(0) % shards.max(1)
 }
 
-/// The first 8 bytes of a 16-byte tag.
+/// 8 bytes of a 16-byte tag, folded from all of it: the first half of a carrier's UUID is a time, so two carriers made in
+/// one millisecond differ in the second half alone.
 pub(super) fn short_key(tag: &[u8; 16]) -> u64 {
-    tag.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    fold(u128::from_be_bytes(*tag))
+}
+
+/// Both halves, as one.
+const fn fold(value: u128) -> u64 {
+    (value >> 64) as u64 ^ value as u64
 }
 
 type Map<K, V> = HashMap<K, V, BuildHasherDefault<TagHasher>>;
@@ -200,8 +206,8 @@ mod tests {
     fn probe(number: u64) -> Probe {
         let mut bytes = [0; 16];
         // Spread like a MAC.
-        let spread = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        bytes.iter_mut().zip(spread.to_be_bytes().iter().cycle()).for_each(|(to, from)| *to = *from);
+        let spread = u128::from(number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        bytes.iter_mut().zip(spread.to_be_bytes()).for_each(|(to, from)| *to = from);
         Probe {
             id: ReportId::from_mac(bytes),
             store_mark: [0; 8],
@@ -246,6 +252,13 @@ mod tests {
         assert_eq!(state.admit(&at(2, 23), false), Admission::New { repeat: true });
         state.mark_stored(&at(2, 23));
         assert_eq!(state.admit(&at(3, 24), false), Admission::New { repeat: false });
+    }
+
+    #[test]
+    fn tags_that_differ_in_one_half_have_different_keys() {
+        let tag = |value: u128| short_key(&value.to_be_bytes());
+        assert_ne!(tag(1), tag(2));
+        assert_ne!(tag(1 << 64), tag(2 << 64));
     }
 
     #[test]

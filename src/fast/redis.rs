@@ -251,8 +251,9 @@ impl RedisState {
                     tokio::time::sleep(CIRCUIT_OPEN).await;
                     continue;
                 }
-                if let Err(reason) = write(&mut connection, &settings, &batch).await {
-                    circuit.record_failure(&reason);
+                match write(&mut connection, &settings, &batch).await {
+                    Ok(()) => circuit.record_success(),
+                    Err(reason) => circuit.record_failure(&reason),
                 }
             }
         });

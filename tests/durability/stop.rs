@@ -102,10 +102,11 @@ fn sigterm_waits_for_the_disk_and_answers_everyone_who_waits() {
             client
         })
         .collect();
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(Duration::from_millis(200));
     server.send_sigterm();
     let asked = Instant::now();
-    std::thread::sleep(Duration::from_millis(1_000));
+    // Less than the writer waits for a lock.
+    std::thread::sleep(Duration::from_millis(500));
     assert!(server.is_running(), "it did not wait for what was in hand");
     lock.batch_execute("ROLLBACK").unwrap();
     let ids: Vec<String> = waiting

@@ -59,7 +59,7 @@ on_every_engine! {
         }
     }
 
-    // Fails while a JSON array is read as the fields of a report in their order.
+    // Fails when a JSON array is read as the fields of a report in their order.
     async fn the_fields_in_a_row_without_their_names_are_no_report(app: TestApp) {
         app.post_text("[{}]").await.expect_problem(422, "not_an_object", "");
         let body = r#"["r-1","0912345678","0985931054","sms","spam","Vay","2026-11-24T07:00:00Z",null,null,null]"#;
@@ -169,7 +169,7 @@ on_every_engine! {
         }
     }
 
-    // Fails while the connection stays open for good: whoever sends half a chunk holds a place, with or without a key.
+    // Fails when the connection stays open for good: whoever sends half a chunk holds a place, with or without a key.
     async fn after_a_refusal_the_rest_of_a_chunked_body_is_not_waited_for(engine: Engine) {
         let app = TestApp::spawn_with(engine, |config| config.server.body_timeout_ms = 100).await;
         let too_long = format!("{:x}\r\n{}", BODY_MAX_BYTES + 1, " ".repeat(BODY_MAX_BYTES + 1));

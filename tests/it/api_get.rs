@@ -75,7 +75,7 @@ on_every_engine! {
     async fn an_id_has_one_spelling(app: TestApp) {
         let id = app.post(&report("r-1")).await.expect_status(201).id().to_owned();
         let never = app.get("0198a1b2-c3d4-8e5f-a6b7-c8d9e0f1a2b3").await.expect_status(404);
-        // Fails while capitals are read as small letters.
+        // Fails when capitals are read as small letters.
         for other in [format!("%7B{id}%7D"), format!("urn:uuid:{id}"), id.to_uppercase()] {
             assert_ne!(other, id, "an id of digits alone, once in millions");
             assert_eq!(app.get(&other).await.expect_status(404).text, never.text, "{other}");

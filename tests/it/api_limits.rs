@@ -37,7 +37,7 @@ on_every_engine! {
         content-type: application/problem+json
         ratelimit: "carrier";r=0;t=3
         ratelimit-policy: "carrier";q=3;w=3
-        retry-after: 2
+        retry-after: 1
 
         {"type":"about:blank","title":"Too Many Requests","status":429,"code":"carrier_rate_limited","detail":"Your limit of requests is used up. Wait as `Retry-After` says and send the same again."}
         "#);

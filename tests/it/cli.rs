@@ -101,7 +101,7 @@ mod config {
         assert!(complaint.contains("/nowhere.toml"), "{complaint}");
     }
 
-    // Fails while only `serve` looks at the engines.
+    // Fails when only `serve` looks at the engines.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn check_refuses_an_engine_that_does_not_exist() {
         let data = tempfile::tempdir().unwrap();
@@ -163,7 +163,7 @@ mod carrier {
         assert!(carrier["revoked_at"].is_null());
     }
 
-    // Fails while a number beyond 2147483647 is dropped in silence and the default holds.
+    // Fails when a number beyond 2147483647 is dropped in silence and the default holds.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_limit_too_large_to_be_kept_is_not_taken_in_silence() {
         let data = tempfile::tempdir().unwrap();
@@ -337,7 +337,7 @@ mod serving {
         assert!(complaint.contains("server.listen"), "{complaint}");
     }
 
-    // Fails while the carrier is made before the listeners: its key is lost, and no later start makes another.
+    // Fails when the carrier is made before the listeners: its key is lost, and no later start makes another.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_first_start_that_fails_makes_no_carrier_whose_key_nobody_saw() {
         let data = tempfile::tempdir().unwrap();
