@@ -33,10 +33,14 @@ struct CaseAnswer {
 /// # Errors
 /// The same 404 for an id that is malformed, unknown, or another carrier's.
 pub async fn get_report(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse, Problem> {
-    let carrier = app.carriers.authenticate(&request, &app.reads.pool).await?;
+    answer(&request, &app).await.inspect_err(|problem| problem.count(&app.metrics))
+}
+
+async fn answer(request: &HttpRequest, app: &App) -> Result<HttpResponse, Problem> {
+    let carrier = app.carriers.authenticate(request, &app.reads.pool).await?;
     let rate = carrier.take_one()?;
     // As it stands in the address: a path that does not decode is one more id that does not exist.
-    match find(&app, &carrier, request.match_info().query("id")).await {
+    match find(app, &carrier, request.match_info().query("id")).await {
         Ok((id, found)) => {
             let mut response = HttpResponse::Ok();
             insert_rate(&mut response, &rate);

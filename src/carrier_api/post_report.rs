@@ -33,7 +33,10 @@ struct Answer<'a> {
 pub async fn post_report(request: HttpRequest, mut body: web::Payload, app: web::Data<App>) -> HttpResponse {
     match take_report(&request, &mut body, &app).await {
         Ok(response) => response,
-        Err(problem) => refuse(problem, body),
+        Err(problem) => {
+            problem.count(&app.metrics);
+            refuse(problem, body)
+        }
     }
 }
 

@@ -3,11 +3,10 @@
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle, Service};
+use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App as ActixApp, HttpServer, web};
 
 use super::app::App;
-use super::problem::Problem;
 use super::routes;
 use crate::config::ServerSettings;
 
@@ -41,33 +40,17 @@ pub fn start_public(settings: &ServerSettings, app: web::Data<App>) -> std::io::
     };
     let listener = bind(settings.listen)?;
     let address = listener.local_addr()?;
-    let server = HttpServer::new(move || {
-        let metrics = std::sync::Arc::clone(&app.metrics);
-        ActixApp::new()
-            .app_data(app.clone())
-            .wrap_fn(move |request, service| {
-                let metrics = std::sync::Arc::clone(&metrics);
-                let answer = service.call(request);
-                async move {
-                    let response = answer.await?;
-                    if let Some(problem) = response.response().error().and_then(|error| error.as_error::<Problem>()) {
-                        problem.count(&metrics);
-                    }
-                    Ok(response)
-                }
-            })
-            .configure(routes::public)
-    })
-    .workers(workers)
-    .max_connections(settings.connections_max_per_worker)
-    .backlog(BACKLOG)
-    .keep_alive(KEEP_ALIVE)
-    .client_request_timeout(HEAD_TIMEOUT)
-    .shutdown_timeout(settings.shutdown_timeout_s)
-    .disable_signals()
-    .server_hostname("localhost")
-    .listen(listener)?
-    .run();
+    let server = HttpServer::new(move || ActixApp::new().app_data(app.clone()).configure(routes::public))
+        .workers(workers)
+        .max_connections(settings.connections_max_per_worker)
+        .backlog(BACKLOG)
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .shutdown_timeout(settings.shutdown_timeout_s)
+        .disable_signals()
+        .server_hostname("localhost")
+        .listen(listener)?
+        .run();
     Ok(Listening { address, handle: server.handle(), server })
 }
 

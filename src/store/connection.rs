@@ -23,6 +23,8 @@ const WRITER_BUSY_TIMEOUT_MS: u32 = 1_000;
 const POOL_WAIT: Duration = Duration::from_secs(2);
 /// Pages of 4 KiB that may gather in the journal's write-ahead log before they are copied into the file: 16 MiB.
 const JOURNAL_CHECKPOINT_PAGES: u32 = 4_000;
+/// The same for `spamgate.db`, of which the builder writes the same pages again and again: 64 MiB.
+const BUILDER_CHECKPOINT_PAGES: u32 = 16_000;
 /// Page cache of a connection, KiB.
 const CACHE_KIB: u32 = 8 * 1024;
 /// Page cache of the builder, KiB: its indexes are random.
@@ -125,7 +127,9 @@ impl StoreLocation {
     /// # Errors
     /// When a file cannot be opened.
     pub fn open_builder(&self) -> Result<Connection, StoreError> {
-        self.open_with_cache(BUILDER_CACHE_KIB)
+        let mut connection = self.open_with_cache(BUILDER_CACHE_KIB)?;
+        connection.batch_execute(&format!("PRAGMA wal_autocheckpoint = {BUILDER_CHECKPOINT_PAGES}"))?;
+        Ok(connection)
     }
 
     fn open_with_cache(&self, cache_kib: u32) -> Result<Connection, StoreError> {
