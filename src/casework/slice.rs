@@ -48,8 +48,11 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
         rows: &'r [JournalRow],
         draw_reference: D,
     ) -> Result<Self, BuildError> {
-        let ids: Vec<&[u8]> = rows.iter().map(|row| row.report_id.as_slice()).collect();
-        let fingerprints: Vec<&[u8]> = rows.iter().map(|row| row.fingerprint.as_slice()).collect();
+        // In the order of the indexes, so that neighbours are looked up while their page is at hand.
+        let mut ids: Vec<&[u8]> = rows.iter().map(|row| row.report_id.as_slice()).collect();
+        ids.sort_unstable();
+        let mut fingerprints: Vec<&[u8]> = rows.iter().map(|row| row.fingerprint.as_slice()).collect();
+        fingerprints.sort_unstable();
         let keys: HashSet<GroupKey> = rows.iter().filter_map(key_of).collect();
         let keys: Vec<&GroupKey> = keys.iter().collect();
         let mut cases: HashMap<Vec<u8>, Vec<CaseSpan>> = HashMap::new();

@@ -1,7 +1,7 @@
 //! The journal writer: one thread, one connection, one commit for all that is queued, then an answer to each.
 //!
-//! There is no timer. Under low load a commit holds one report; while a commit syncs, the next ones gather, so under
-//! high load it holds hundreds. What must happen after the commit happens here, because a handler's future is dropped
+//! Under low load a commit holds one report, at once. While a commit syncs, the next ones gather, so under high load it
+//! holds dozens. What must happen after the commit happens here, because a handler's future is dropped
 //! when its client leaves.
 
 use std::sync::Arc;
@@ -87,7 +87,7 @@ struct CloseOnExit<'a> {
 impl Drop for CloseOnExit<'_> {
     fn drop(&mut self) {
         self.queue.close();
-        while let Some(left) = self.queue.take_all(Vec::new()) {
+        while let Some(left) = self.queue.take_all(Vec::new(), 0) {
             left.into_iter().for_each(|entry| self.worker.refuse(entry, NotAppended::StoreFailed));
         }
         if std::thread::panicking() {
@@ -99,7 +99,9 @@ impl Drop for CloseOnExit<'_> {
 fn run(worker: Worker, queue: &JournalQueue) {
     let mut guard = CloseOnExit { queue, worker };
     let mut batch = Vec::new();
-    while let Some(taken) = queue.take_all(batch) {
+    let mut last_rows = 0;
+    while let Some(taken) = queue.take_all(batch, last_rows) {
+        last_rows = taken.len();
         batch = guard.worker.write(taken);
     }
 }
