@@ -1,7 +1,8 @@
 //! Putting the gateway together, starting it and stopping it.
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::carrier_api::authenticate::{CarrierDefaults, CarrierRegistry};
+use crate::casework::builder::is_journal_replaced;
 use crate::casework::builder_thread::{BuilderBell, BuilderSettings, BuilderThread};
 use crate::config::{Config, ConfigError, FastEngine};
 use crate::crypto::envelope::{EnvelopeError, Sealer};
@@ -114,7 +116,8 @@ pub fn open_store(config: &Config, data: &Path) -> Result<(StoreLocation, Connec
 pub fn open(config: &Config, data: &Path) -> Result<Opened, StartError> {
     let (location, mut connection) = open_store(config, data)?;
     let known = keys::list_key_checks(&mut connection)?;
-    let node_keys = key_files::load_or_make(&key_directory(config, data), &known)?;
+    let may_make = known.is_empty() && journal::find_last_seq(&mut connection)? == 0;
+    let node_keys = key_files::load_or_make(&key_directory(config, data), &known, may_make)?;
     keys::insert_key_checks(&mut connection, &node_keys.checks)?;
     Ok(Opened { location, connection, keys: node_keys })
 }
@@ -143,11 +146,15 @@ pub struct Gateway {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway, StartError> {
-    let opened = open(config, data)?;
+    // Before anything is made: of two first starts at once, one must not write over the other's keys.
     let lock = lock_directory(data)?;
+    let opened = open(config, data)?;
     let Opened { location, mut connection, keys } = opened;
     let started_at = clock.now();
     let metrics = Arc::new(Metrics::default());
+    if is_journal_replaced(&mut connection)? {
+        renew_store_epoch(&location)?;
+    }
     let store_epoch = journal::find_store_epoch(&mut connection)?;
     let fast = Arc::new(open_fast_state(config, &clock)?);
     let ring = Arc::new(keys.ring);
@@ -204,9 +211,9 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
         .map_err(io(format!("server.listen {}", config.server.listen)))?;
     let operators = server::start_operators(&config.server, app.clone())
         .map_err(io(format!("server.ops_listen {}", config.server.ops_listen)))?;
+    carriers.refresh(&pool)?;
     // Last of all that can fail: its key is shown this once, and a start that fails shows nothing.
     let first_carrier = enrol::add_first_carrier(&mut connection, started_at)?;
-    carriers.refresh(&pool)?;
     Ok(Gateway {
         address: public.address,
         ops_address: operators.address,
@@ -246,9 +253,21 @@ impl Gateway {
     }
 }
 
+/// A journal that was restored holds less than the markers in Redis say: with another epoch they are believed no more.
+fn renew_store_epoch(location: &StoreLocation) -> Result<(), StartError> {
+    let mut epoch = [0; 16];
+    getrandom::fill(&mut epoch).map_err(|_| KeyError::Random)?;
+    journal::renew_store_epoch(&mut location.open_both_for_migration()?, &epoch)?;
+    tracing::warn!(
+        "the journal is another than before (restored from a backup?): what Redis remembers is not believed"
+    );
+    Ok(())
+}
+
 fn lock_directory(data: &Path) -> Result<File, StartError> {
     let path = data.join(LOCK_FILE);
     let io = |source| StartError::Io { what: path.display().to_string(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(io)?;
     let file = File::create(&path).map_err(io)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -7,7 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::web::Bytes;
 use governor::clock::Clock as GovernorClock;
 use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
@@ -42,16 +43,16 @@ pub struct Carrier {
     per_second: NonZeroU32,
     burst: NonZeroU32,
     limiter: CarrierLimiter,
-    policy: String,
+    policy: HeaderValue,
 }
 
 /// Rate limit fields of an answer (draft-ietf-httpapi-ratelimit-headers).
 #[derive(Clone, Debug)]
 pub struct RateFields {
     /// `RateLimit-Policy`.
-    pub policy: String,
+    pub policy: HeaderValue,
     /// `RateLimit`.
-    pub limit: String,
+    pub limit: HeaderValue,
 }
 
 impl Carrier {
@@ -68,7 +69,7 @@ impl Carrier {
             per_second,
             burst,
             limiter: RateLimiter::direct_with_clock(quota, clock).with_middleware(),
-            policy: format!("\"carrier\";q={burst};w={window_s}"),
+            policy: header_value(format!("\"carrier\";q={burst};w={window_s}")),
         })
     }
 
@@ -88,7 +89,8 @@ impl Carrier {
 
     fn fields(&self, remaining: u32) -> RateFields {
         let full_in_s = self.burst.get().saturating_sub(remaining).div_ceil(self.per_second.get());
-        RateFields { policy: self.policy.clone(), limit: format!("\"carrier\";r={remaining};t={full_in_s}") }
+        let limit = header_value(format!("\"carrier\";r={remaining};t={full_in_s}"));
+        RateFields { policy: self.policy.clone(), limit }
     }
 }
 
@@ -187,6 +189,11 @@ impl CarrierRegistry {
         }
         self.find(&key_hash).ok_or_else(Problem::wrong_api_key)
     }
+}
+
+/// A header value of digits and signs of our own.
+fn header_value(text: String) -> HeaderValue {
+    HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or(HeaderValue::from_static("\"carrier\""))
 }
 
 /// Whole seconds that are enough to wait, at least 1.

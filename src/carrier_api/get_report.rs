@@ -9,6 +9,7 @@ use super::authenticate::Carrier;
 use super::post_report::insert_rate;
 use crate::domain::report::ReportId;
 use crate::http::app::App;
+use crate::http::body::refuse;
 use crate::http::problem::Problem;
 use crate::store::reports::{FoundReport, LookUp, find_report};
 
@@ -28,12 +29,15 @@ struct CaseAnswer {
     status: &'static str,
 }
 
-/// Handles the request.
-///
-/// # Errors
-/// The same 404 for an id that is malformed, unknown, or another carrier's.
-pub async fn get_report(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse, Problem> {
-    answer(&request, &app).await.inspect_err(|problem| problem.count(&app.metrics))
+/// Handles the request. The same 404 for an id that is malformed, unknown, or another carrier's.
+pub async fn get_report(request: HttpRequest, body: web::Payload, app: web::Data<App>) -> HttpResponse {
+    match answer(&request, &app).await {
+        Ok(response) => response,
+        Err(problem) => {
+            problem.count(&app.metrics);
+            refuse(problem, body)
+        }
+    }
 }
 
 async fn answer(request: &HttpRequest, app: &App) -> Result<HttpResponse, Problem> {

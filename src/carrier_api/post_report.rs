@@ -1,6 +1,6 @@
 //! `POST /v1/reports`: one report.
 
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
@@ -88,9 +88,6 @@ fn answer(accepted: &Accepted, renumbered: bool, rate: &RateFields) -> HttpRespo
 
 /// Adds the rate limit fields.
 pub fn insert_rate(response: &mut actix_web::HttpResponseBuilder, rate: &RateFields) {
-    for (name, value) in [("ratelimit-policy", &rate.policy), ("ratelimit", &rate.limit)] {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            response.insert_header((HeaderName::from_static(name), value));
-        }
-    }
+    response.insert_header((HeaderName::from_static("ratelimit-policy"), rate.policy.clone()));
+    response.insert_header((HeaderName::from_static("ratelimit"), rate.limit.clone()));
 }

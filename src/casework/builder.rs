@@ -58,6 +58,7 @@ pub fn build_slice(connection: &mut Connection, country: &str, slice_rows: i64) 
             // The journal that is there now is what there is to reach.
             let furthest_seq = journal::find_last_seq(connection)?;
             building::delete_derived(connection, furthest_seq)?;
+            building::cut_closed_spans(connection, furthest_seq)?;
             return Ok(Turn { rebuild_began: true, ..Turn::default() });
         }
         let rows = journal::list_after(connection, cursor.seq, slice_rows)?;
@@ -82,6 +83,15 @@ fn cursor_fits(connection: &mut Connection, cursor: &Cursor) -> QueryResult<bool
         return Ok(true);
     }
     Ok(journal::find_report_id_at(connection, cursor.seq)? == cursor.report_id)
+}
+
+/// Whether the journal is another than the one that was built from: restored from a backup, or swapped.
+///
+/// # Errors
+/// As the database says.
+pub fn is_journal_replaced(connection: &mut Connection) -> QueryResult<bool> {
+    let cursor = building::find_cursor(connection)?;
+    Ok(!cursor_fits(connection, &cursor)?)
 }
 
 /// Empties everything derived, so that the next slices make it anew. Cases, references and decisions stay. The row that

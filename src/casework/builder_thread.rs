@@ -24,6 +24,8 @@ const GATHER_FLOOD: Duration = Duration::from_millis(1_200);
 const MANY_ROWS: usize = 500;
 /// From how many rows in a slice on it is a flood: more than 20,000 reports/s.
 const FLOOD_ROWS: usize = 8_000;
+/// How long the lock is left to others between full slices: SQLite looks for it every 100 ms.
+const LET_OTHERS: Duration = Duration::from_millis(120);
 /// How long after a failure the builder tries again.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 
@@ -152,7 +154,7 @@ impl Worker {
                     if !self.bell.failing.swap(true, Ordering::Relaxed) {
                         tracing::error!(%error, "no case is built until this is mended; reports are still taken");
                     }
-                    self.bell.wait(RETRY_WAIT);
+                    self.bell.sleep(RETRY_WAIT);
                 }
             }
         }
@@ -175,7 +177,9 @@ impl Worker {
         let slice_was_full = i64::try_from(turn.rows).unwrap_or(0) >= self.settings.slice_rows;
         if turn.rows == 0 {
             self.bell.wait(IDLE_WAIT);
-        } else if !slice_was_full {
+        } else if slice_was_full {
+            self.bell.sleep(LET_OTHERS);
+        } else {
             self.bell.sleep(gather_after(turn.rows));
         }
     }

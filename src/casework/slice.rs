@@ -111,6 +111,9 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
     ) -> Result<(), BuildError> {
         if let Some(case_id) = counted.case_id {
             self.add_to_totals(connection, case_id, row)?.repeats += 1;
+            // It may be better proven than the report it repeats: a carrier that vouches for nobody could else make every
+            // voice worthless by being first.
+            self.add_voice(case_id, row, 0);
         }
         self.index(row, counted.case_id, Some(counted.report_id.clone()));
         Ok(())
@@ -124,7 +127,7 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
         match case_id {
             Some(case_id) => {
                 self.add_to_totals(connection, case_id, row)?;
-                self.add_voice(case_id, row);
+                self.add_voice(case_id, row, 1);
             }
             None => {
                 let key = FigureKey {
@@ -210,13 +213,13 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
         Ok(totals)
     }
 
-    fn add_voice(&mut self, case_id: i64, row: &'r JournalRow) {
+    fn add_voice(&mut self, case_id: i64, row: &'r JournalRow, reports: i64) {
         let voice = self.voices.entry((case_id, &row.reporter_tag)).or_insert(Voice {
             reports: 0,
             proof: row.proof,
             attested_by: &row.owner,
         });
-        voice.reports += 1;
+        voice.reports += reports;
         if row.proof > voice.proof {
             voice.proof = row.proof;
             voice.attested_by = &row.owner;

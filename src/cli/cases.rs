@@ -147,8 +147,8 @@ pub(super) fn run(command: CasesCommand, config: &Config, data: &Path) -> anyhow
                 "--reason may have {REASON_MAX_CHARACTERS} characters"
             );
             anyhow::ensure!(
-                !holds_a_number(&reason),
-                "--reason seems to hold a phone number: it is kept in clear, so write it without"
+                !holds_a_number(&reason) && !holds_a_number(&by),
+                "--reason or --by seems to hold a phone number: both are kept in clear, so write it without"
             );
             let verdict = match verdict {
                 Verdict::Upheld => CaseStatus::Upheld,
@@ -169,14 +169,14 @@ pub(super) fn run(command: CasesCommand, config: &Config, data: &Path) -> anyhow
     }
 }
 
-/// Whether a text has as many digits in a row, spaces and signs between them aside, as a phone number.
+/// Whether a text has as many digits as a phone number with no letter between them.
 fn holds_a_number(text: &str) -> bool {
     let mut digits = 0;
     text.chars().any(|character| {
         match character {
             _ if character.is_numeric() => digits += 1,
-            ' ' | '.' | '-' | '(' | ')' | '+' => {}
-            _ => digits = 0,
+            _ if character.is_alphabetic() => digits = 0,
+            _ => {}
         }
         digits >= NUMBER_MIN_DIGITS
     })
@@ -194,7 +194,7 @@ fn list(connection: &mut crate::store::connection::Connection, limit: i64, json:
             "reference", "status", "category", "channel", "sender", "reports", "voices"
         )?;
     }
-    cases::for_each_case(connection, limit, |case| -> anyhow::Result<()> {
+    for case in &cases::list_cases(connection, limit)? {
         let row = Row::of(case);
         if json {
             // One case a line, so that line tools read it too.
@@ -214,8 +214,7 @@ fn list(connection: &mut crate::store::connection::Connection, limit: i64, json:
                 row.last_report_at
             )?;
         }
-        Ok(())
-    })?;
+    }
     if json {
         writeln!(out, "\n]")?;
     }

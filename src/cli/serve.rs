@@ -20,6 +20,7 @@ pub(super) fn serve(mut config: Config, data: &Path, args: &ServeArgs) -> anyhow
         config.server.ops_listen = ops_listen;
     }
     forbid_core_dumps();
+    raise_open_files();
     let guard = logs::start(&config.log).map_err(anyhow::Error::msg)?;
     let outcome = actix_web::rt::System::new().block_on(run(&config, data));
     drop(guard);
@@ -35,7 +36,9 @@ async fn run(config: &Config, data: &Path) -> anyhow::Result<()> {
         ops.address = %gateway.ops_address,
         "taking reports; health and metrics for operators on their own address"
     );
-    greet(&gateway)?;
+    if let Err(error) = greet(&gateway) {
+        tracing::warn!(%error, "nobody reads standard output; the gateway runs on");
+    }
     let failure = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
@@ -58,6 +61,15 @@ fn forbid_core_dumps() {
     if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Core, none) {
         // Logging has not begun.
         let _ = writeln!(io::stderr(), "spamgate: core dumps could not be forbidden: {error}");
+    }
+}
+
+/// Each connection is a file, and the usual soft limit of 1,024 is for programs that use `select`.
+fn raise_open_files() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Nofile, raised) {
+        let _ = writeln!(io::stderr(), "spamgate: the limit of open files could not be raised: {error}");
     }
 }
 

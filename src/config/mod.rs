@@ -127,7 +127,8 @@ impl FastSettings {
     /// # Errors
     /// When there is none of that name. Only the scheme is shown: the rest may hold a password.
     pub fn engine(&self) -> Result<FastEngine, ConfigError> {
-        match self.url.split(':').next().unwrap_or_default() {
+        // Without a colon it is no scheme, and perhaps a password.
+        match self.url.split_once(':').map_or("?", |(scheme, _)| scheme) {
             "memory" => Ok(FastEngine::Memory),
             "redis" | "redis+unix" => Ok(FastEngine::Redis),
             scheme => Err(ConfigError::Value {
@@ -328,6 +329,7 @@ impl Config {
 
 /// A URL without what stands before the `@`.
 fn without_password(url: &str) -> String {
+    let url = url.split('?').next().unwrap_or_default();
     match (url.find("://"), url.rfind('@')) {
         (Some(scheme), Some(at)) if scheme < at => {
             let (head, tail) = (url.get(..scheme + 3), url.get(at..));

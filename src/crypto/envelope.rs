@@ -158,6 +158,11 @@ impl DataKey {
         })
     }
 
+    /// Whether it may seal at `now`. Not after the clock stepped back: how old it is cannot be told then.
+    fn is_fresh(&self, now_micros: i64) -> bool {
+        (0..DATA_KEY_LIFE_MICROS).contains(&now_micros.saturating_sub(self.sealed.created_at_micros))
+    }
+
     /// The row of the journal that the first report under this key is committed with.
     #[must_use]
     pub const fn sealed(&self) -> &SealedDataKey {
@@ -309,11 +314,11 @@ impl Sealer {
     /// As [`DataKey::generate`], when a new one was due.
     pub fn data_key(&self, now_micros: i64) -> Result<Arc<DataKey>, EnvelopeError> {
         let current = Arc::clone(&self.current.read().unwrap_or_else(std::sync::PoisonError::into_inner));
-        if now_micros.saturating_sub(current.sealed.created_at_micros) < DATA_KEY_LIFE_MICROS {
+        if current.is_fresh(now_micros) {
             return Ok(current);
         }
         let mut slot = self.current.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if now_micros.saturating_sub(slot.sealed.created_at_micros) >= DATA_KEY_LIFE_MICROS {
+        if !slot.is_fresh(now_micros) {
             *slot = Arc::new(DataKey::generate(&self.authority, now_micros)?);
         }
         Ok(Arc::clone(&slot))

@@ -95,16 +95,16 @@ pub struct NodeKeys {
     pub checks: Vec<KeyCheck>,
 }
 
-/// Loads the keys in `directory`, making them first when `known` (the database's check values) is empty and no file is
-/// there yet.
+/// Loads the keys in `directory` and compares them with `known`, the database's check values. Those that are missing are
+/// made when `may_make`: only while the store names no keys and holds no report.
 ///
 /// # Errors
-/// [`KeyError`]; nothing is written when the database names keys already.
-pub fn load_or_make(directory: &Path, known: &[KeyCheck]) -> Result<NodeKeys, KeyError> {
-    let stable = load_secret(directory, "stable", "stable", known.is_empty())?;
+/// [`KeyError`]; nothing is written unless `may_make`.
+pub fn load_or_make(directory: &Path, known: &[KeyCheck], may_make: bool) -> Result<NodeKeys, KeyError> {
+    let stable = load_secret(directory, "stable", "stable", may_make)?;
     let tags_name = format!("tags-{FIRST_TAG_KEY_ID}");
-    let tags = load_secret(directory, &tags_name, "tags", known.is_empty())?;
-    let authority = load_secret(directory, "authority", "authority", known.is_empty())?;
+    let tags = load_secret(directory, &tags_name, "tags", may_make)?;
+    let authority = load_secret(directory, "authority", "authority", may_make)?;
     let authority_private = AuthorityPrivateKey::from_secret(&authority)?;
     let public_bytes = authority_private.public_bytes();
     let checks = vec![
@@ -210,42 +210,42 @@ mod tests {
     fn keys_are_made_once_with_mode_600_and_load_again() {
         let directory = tempfile::tempdir().unwrap();
         let keys = directory.path().join("keys");
-        let first = load_or_make(&keys, &[]).ok().unwrap();
+        let first = load_or_make(&keys, &[], true).ok().unwrap();
         for file in fs::read_dir(&keys).unwrap() {
             assert_eq!(file.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
         }
-        let again = load_or_make(&keys, &first.checks).ok().unwrap();
+        let again = load_or_make(&keys, &first.checks, false).ok().unwrap();
         assert_eq!(again.checks, first.checks);
     }
 
     #[test]
     fn a_key_that_others_can_read_is_refused() {
         let directory = tempfile::tempdir().unwrap();
-        load_or_make(directory.path(), &[]).ok().unwrap();
+        load_or_make(directory.path(), &[], true).ok().unwrap();
         let path = directory.path().join("stable.key");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(load_or_make(directory.path(), &[]), Err(KeyError::Exposed { mode: 0o640, .. })));
+        assert!(matches!(load_or_make(directory.path(), &[], true), Err(KeyError::Exposed { mode: 0o640, .. })));
     }
 
     #[test]
     fn keys_are_never_made_when_the_database_names_some_and_other_keys_are_refused() {
         let directory = tempfile::tempdir().unwrap();
-        let first = load_or_make(&directory.path().join("a"), &[]).ok().unwrap();
+        let first = load_or_make(&directory.path().join("a"), &[], true).ok().unwrap();
         let other = directory.path().join("b");
-        assert!(matches!(load_or_make(&other, &first.checks), Err(KeyError::Missing { .. })));
+        assert!(matches!(load_or_make(&other, &first.checks, false), Err(KeyError::Missing { .. })));
         assert!(!other.exists());
-        load_or_make(&other, &[]).ok().unwrap();
-        assert!(matches!(load_or_make(&other, &first.checks), Err(KeyError::Mismatch { .. })));
+        load_or_make(&other, &[], true).ok().unwrap();
+        assert!(matches!(load_or_make(&other, &first.checks, false), Err(KeyError::Mismatch { .. })));
     }
 
     #[test]
     fn a_file_that_is_no_key_is_refused() {
         let directory = tempfile::tempdir().unwrap();
-        load_or_make(directory.path(), &[]).ok().unwrap();
+        load_or_make(directory.path(), &[], true).ok().unwrap();
         let path = directory.path().join("stable.key");
         for text in ["", "spamgate key v1\ntags\n00", "spamgate key v1\nstable\nzz", "x"] {
             fs::write(&path, text).unwrap();
-            assert!(matches!(load_or_make(directory.path(), &[]), Err(KeyError::Malformed { .. })), "{text}");
+            assert!(matches!(load_or_make(directory.path(), &[], true), Err(KeyError::Malformed { .. })), "{text}");
         }
     }
 }

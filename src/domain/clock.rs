@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::ops::Add;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use governor::clock::{Clock as GovernorClock, Reference};
 use governor::nanos::Nanos;
@@ -95,10 +95,10 @@ impl Clock {
     }
 }
 
-/// A point on the time line of the rate limits, in nanoseconds since 1970.
+/// A point on the time line of the rate limits, in nanoseconds since the process began to look.
 ///
-/// The limits follow the same clock as everything else, so that a test can turn the day. A step back of the machine's
-/// clock only makes callers wait for as long as the step was.
+/// On the machine it follows the clock that never steps back, or a corrected clock would stop all intake for as long as
+/// the step was. A mock clock turns the limits with everything else.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct LimitInstant(u64);
 
@@ -121,7 +121,11 @@ impl Reference for LimitInstant {
 impl GovernorClock for Clock {
     type Instant = LimitInstant;
     fn now(&self) -> LimitInstant {
-        LimitInstant(u64::try_from(Self::now(self).0).unwrap_or(0).saturating_mul(1_000))
+        static STARTED: OnceLock<Instant> = OnceLock::new();
+        LimitInstant(match self {
+            Self::System => u64::try_from(STARTED.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX),
+            Self::Mock(micros) => u64::try_from(micros.load(Ordering::SeqCst)).unwrap_or(0).saturating_mul(1_000),
+        })
     }
 }
 

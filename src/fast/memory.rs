@@ -80,6 +80,12 @@ impl<K: std::hash::Hash + Eq, V: Copy> Generations<K, V> {
         self.current.insert(key, value);
     }
 
+    fn insert_first(&mut self, key: K, value: V) {
+        if !self.previous.contains_key(&key) && !self.current.contains_key(&key) {
+            self.insert(key, value);
+        }
+    }
+
     fn clear(&mut self) {
         self.current = Map::default();
         self.previous = Map::default();
@@ -161,9 +167,7 @@ impl MemoryState {
         let id = u128::from_be_bytes(*probe.id.as_bytes());
         let mut shard = self.shard(id_key);
         // The first body of an id stands, as it does for the builder.
-        if shard.seen.get(&id).is_none() {
-            shard.seen.insert(id, probe.body_mark);
-        }
+        shard.seen.insert_first(id, probe.body_mark);
         drop(shard);
         // The window starts at the first report and does not slide.
         if !self.is_repeat(probe) {

@@ -41,7 +41,7 @@ pub struct App {
 pub struct Reads {
     /// The connections.
     pub pool: ReadPool,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 impl Reads {
@@ -49,7 +49,7 @@ impl Reads {
     #[must_use]
     pub fn new(pool: ReadPool) -> Self {
         let size = usize::try_from(pool.max_size()).unwrap_or(1);
-        Self { pool, turns: Semaphore::new(size) }
+        Self { pool, turns: Arc::new(Semaphore::new(size)) }
     }
 
     /// Runs a read.
@@ -60,11 +60,17 @@ impl Reads {
         &self,
         read: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Problem> {
-        let Ok(Ok(_turn)) = tokio::time::timeout(READ_TURN_WAIT, self.turns.acquire()).await else {
+        let waiting = Arc::clone(&self.turns).acquire_owned();
+        let Ok(Ok(turn)) = tokio::time::timeout(READ_TURN_WAIT, waiting).await else {
             return Err(Problem::store_unavailable());
         };
         let pool = self.pool.clone();
-        match web::block(move || read(&mut *pool.get()?)).await {
+        let read = move || {
+            // Held until the read has ended, also when its client has left by then.
+            let _turn = turn;
+            read(&mut *pool.get()?)
+        };
+        match web::block(read).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(Problem::store_failed(&error)),
             Err(_cancelled) => Err(Problem::store_unavailable()),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::header;
-use actix_web::web::{Bytes, Payload};
+use actix_web::web::{Bytes, BytesMut, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_core::Stream;
 use serde::Deserialize;
@@ -43,15 +43,24 @@ pub async fn read_json_body(request: &HttpRequest, body: &mut Payload, limits: &
 }
 
 async fn read_all(body: &mut Payload, max_bytes: usize) -> Result<Bytes, Problem> {
-    let mut whole = Bytes::new();
+    let mut first = Bytes::new();
+    let mut whole = BytesMut::new();
     loop {
         match poll_fn(|context| Pin::new(&mut *body).poll_next(context)).await {
-            None => return Ok(whole),
+            None if whole.is_empty() => return Ok(first),
+            None => return Ok(whole.freeze()),
             Some(Err(_broken)) => return Err(Problem::body_broken()),
-            Some(Ok(chunk)) if whole.len() + chunk.len() > max_bytes => return Err(Problem::body_too_large(max_bytes)),
+            Some(Ok(chunk)) if first.len().max(whole.len()) + chunk.len() > max_bytes => {
+                return Err(Problem::body_too_large(max_bytes));
+            }
             // Nearly every body comes in one piece, which is then not copied.
-            Some(Ok(chunk)) if whole.is_empty() => whole = chunk,
-            Some(Ok(chunk)) => whole = [whole, chunk].concat().into(),
+            Some(Ok(chunk)) if first.is_empty() => first = chunk,
+            Some(Ok(chunk)) => {
+                if whole.is_empty() {
+                    whole.extend_from_slice(&first);
+                }
+                whole.extend_from_slice(&chunk);
+            }
         }
     }
 }

@@ -25,6 +25,13 @@ const QUOTAS_FULL_RETRY_S: u64 = 60;
 /// What goes wrong at the edge, for its caller. Boxed, so that the way without problems stays light.
 pub struct Problem(Box<Parts>);
 
+impl Parts {
+    /// Only answers to a carrier with a good key have rate limit fields.
+    const fn is_from_known_caller(&self) -> bool {
+        self.rate.is_some()
+    }
+}
+
 struct Parts {
     status: StatusCode,
     code: &'static str,
@@ -268,6 +275,10 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.0.status);
+        if !self.0.is_from_known_caller() {
+            // Strangers hold no connection: actix has no timer for the head of a second request.
+            response.force_close();
+        }
         if let Some(seconds) = self.0.retry_after_s {
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }

@@ -3,6 +3,7 @@
 use actix_web::Resource;
 use actix_web::web::{self, ServiceConfig};
 
+use super::body::refuse;
 use super::ops;
 use super::problem::Problem;
 use crate::carrier_api::get_report::get_report;
@@ -14,7 +15,7 @@ pub fn public(config: &mut ServiceConfig) {
         .service(
             web::resource("/v1/reports")
                 .route(web::post().to(post_report))
-                .default_service(web::to(|| async { not_allowed("POST") })),
+                .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("POST"), body) })),
         )
         .service(reading("/v1/reports/{id}").route(web::get().to(get_report)));
     common(config);
@@ -34,14 +35,10 @@ fn common(config: &mut ServiceConfig) {
     config
         .app_data(web::PathConfig::default().error_handler(|_, _| Problem::bad_request().into()))
         .app_data(web::QueryConfig::default().error_handler(|_, _| Problem::bad_request().into()))
-        .default_service(web::to(|| async { Err::<&'static str, _>(Problem::no_such_page()) }));
+        .default_service(web::to(|body| async { refuse(Problem::no_such_page(), body) }));
 }
 
 /// A resource that can only be read.
 fn reading(path: &str) -> Resource {
-    web::resource(path).default_service(web::to(|| async { not_allowed("GET") }))
-}
-
-fn not_allowed(allow: &'static str) -> Result<&'static str, Problem> {
-    Err(Problem::method_not_allowed(allow))
+    web::resource(path).default_service(web::to(|body| async { refuse(Problem::method_not_allowed("GET"), body) }))
 }

@@ -150,7 +150,7 @@ impl Intake {
     ) -> Result<(), Refused> {
         let (reply, answer) = oneshot::channel();
         let entry = match self.seal(from, submission, identity, probe.now) {
-            Ok((report, data_key)) => Entry { report, data_key, probe, reply },
+            Ok((report, data_key)) => Entry { report, data_key, probe, reply: Some(reply) },
             Err(error) => {
                 self.fast.give_back(&probe);
                 return Err(Refused::Envelope(error));

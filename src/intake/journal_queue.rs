@@ -38,8 +38,8 @@ pub struct Entry {
     pub data_key: Arc<DataKey>,
     /// What the fast state is told afterwards.
     pub probe: Probe,
-    /// Who waits.
-    pub reply: oneshot::Sender<Result<(), NotAppended>>,
+    /// Who waits; none once answered.
+    pub reply: Option<oneshot::Sender<Result<(), NotAppended>>>,
 }
 
 impl Entry {

@@ -42,7 +42,8 @@ impl JournalWriter {
         on_fatal: OnFatal,
     ) -> Result<Self, StoreError> {
         let connection = location.open_journal_writer()?;
-        let worker = Worker { connection, fast, bell, metrics, on_fatal, committed_data_key: None };
+        let worker =
+            Worker { connection, fast, bell, metrics, on_fatal, committed_data_key: None, is_distrusted: false };
         let thread_queue = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
             .name("journal-writer".to_owned())
@@ -76,6 +77,8 @@ struct Worker {
     on_fatal: OnFatal,
     /// The data key whose row is known to be committed.
     committed_data_key: Option<i64>,
+    /// A sync has failed.
+    is_distrusted: bool,
 }
 
 /// Closes the queue and refuses what is left in it, however the writer ends: nobody waits for an answer for ever.
@@ -103,6 +106,10 @@ fn run(worker: Worker, queue: &JournalQueue) {
     while let Some(taken) = queue.take_all(batch, last_rows) {
         last_rows = taken.len();
         batch = guard.worker.write(taken);
+        if guard.worker.is_distrusted {
+            // The guard closes the queue: from here on nobody hears a yes.
+            return;
+        }
     }
 }
 
@@ -114,7 +121,7 @@ impl Worker {
         match self.commit(&batch) {
             Ok(()) => {
                 self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
-                batch.drain(..).for_each(|entry| self.acknowledge(entry));
+                self.acknowledge_all(&mut batch);
                 self.bell.ring();
             }
             // Only the data can be at fault: find the row, and let the others through.
@@ -157,28 +164,35 @@ impl Worker {
         Ok(last_key)
     }
 
-    fn acknowledge(&self, entry: Entry) {
-        // The mark comes before the answer, so that a client's next try on this node is seen.
-        self.fast.mark_stored(&entry.probe);
-        self.metrics.accepted.inc();
-        // A client that left does not matter: the report is stored.
-        let _ = entry.reply.send(Ok(()));
+    /// In three passes. Marks come before answers, so that a client's next try on this node is seen. Answers go out in one
+    /// go, so that the threads that parse wake once for all of them. Memory is freed when nobody waits any more.
+    fn acknowledge_all(&self, batch: &mut Vec<Entry>) {
+        batch.iter().for_each(|entry| self.fast.mark_stored(&entry.probe));
+        self.metrics.accepted.inc_by(u64::try_from(batch.len()).unwrap_or(0));
+        for reply in batch.iter_mut().filter_map(|entry| entry.reply.take()) {
+            // A client that left does not matter: the report is stored.
+            let _ = reply.send(Ok(()));
+        }
+        batch.clear();
     }
 
-    fn refuse_all(&self, batch: &mut Vec<Entry>, error: &DieselError) {
+    fn refuse_all(&mut self, batch: &mut Vec<Entry>, error: &DieselError) {
         let reason = if is_data_error(error) { NotAppended::RowRefused } else { NotAppended::StoreFailed };
         tracing::error!(%error, reports = batch.len(), "the journal took none of these reports; their senders were told");
         batch.drain(..).for_each(|entry| self.refuse(entry, reason));
         if is_sync_failure(error) {
             // After a failed sync the kernel may have dropped the dirty pages: what was written before is in doubt.
+            self.is_distrusted = true;
             (self.on_fatal)("the journal could not be synced to disk");
         }
     }
 
-    fn refuse(&self, entry: Entry, reason: NotAppended) {
+    fn refuse(&self, mut entry: Entry, reason: NotAppended) {
         self.fast.give_back(&entry.probe);
         self.metrics.not_appended.inc();
-        let _ = entry.reply.send(Err(reason));
+        if let Some(reply) = entry.reply.take() {
+            let _ = reply.send(Err(reason));
+        }
     }
 }
 

@@ -61,6 +61,17 @@ pub fn delete_derived(connection: &mut Connection, furthest_seq: i64) -> QueryRe
     update_cursor(connection, &Cursor { seq: 0, report_id: None, furthest_seq })
 }
 
+/// Ends the spans of decided cases at `last_seq`: later rows of a journal that was restored are other reports.
+///
+/// # Errors
+/// As the database says.
+pub fn cut_closed_spans(connection: &mut Connection, last_seq: i64) -> QueryResult<()> {
+    diesel::update(cases::table.filter(cases::closed_seq.gt(last_seq)))
+        .set(cases::closed_seq.eq(last_seq))
+        .execute(connection)
+        .map(|_| ())
+}
+
 /// A report that is built in.
 #[derive(Insertable, Clone)]
 #[diesel(table_name = report_index, treat_none_as_default_value = false)]

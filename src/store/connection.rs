@@ -25,6 +25,8 @@ const POOL_WAIT: Duration = Duration::from_secs(2);
 const JOURNAL_CHECKPOINT_PAGES: u32 = 4_000;
 /// The same for `spamgate.db`, of which the builder writes the same pages again and again: 64 MiB.
 const BUILDER_CHECKPOINT_PAGES: u32 = 16_000;
+/// How much of a write-ahead log is kept on disk once it was copied, bytes.
+const WAL_KEPT_BYTES: u32 = 64 << 20;
 /// Page cache of a connection, KiB.
 const CACHE_KIB: u32 = 8 * 1024;
 /// Page cache of the builder, KiB: its indexes are random.
@@ -80,6 +82,11 @@ impl StoreLocation {
             .create(&self.directory)
             .map_err(|source| StoreError::Directory { path: self.directory.clone(), source })?;
         let mut connection = self.open_both_for_migration()?;
+        // Locks are taken only when there is something to do: every command comes by here, also beside a busy gateway.
+        let is_pending = connection.has_pending_migration(MIGRATIONS);
+        if !is_pending.map_err(|error| StoreError::Migrate(error.to_string()))? {
+            return Ok(());
+        }
         connection
             .immediate_transaction(|connection| {
                 connection.run_pending_migrations(MIGRATIONS).map(|_| ()).map_err(MigrateError::Migrate)
@@ -108,7 +115,8 @@ impl StoreLocation {
         connection.batch_execute(&format!(
             "PRAGMA busy_timeout = {WRITER_BUSY_TIMEOUT_MS}; ATTACH DATABASE '{}' AS journal; \
              PRAGMA journal.journal_mode = WAL; PRAGMA journal.synchronous = FULL; PRAGMA secure_delete = ON; \
-             PRAGMA trusted_schema = OFF; PRAGMA wal_autocheckpoint = {JOURNAL_CHECKPOINT_PAGES};",
+             PRAGMA trusted_schema = OFF; PRAGMA wal_autocheckpoint = {JOURNAL_CHECKPOINT_PAGES}; \
+             PRAGMA journal.journal_size_limit = {WAL_KEPT_BYTES};",
             self.journal_uri("rw"),
         ))?;
         Ok(connection)
@@ -173,7 +181,7 @@ fn set_up(connection: &mut Connection, journal_uri: &str, cache_kib: u32) -> Que
     connection.batch_execute(&format!(
         "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA main.journal_mode = WAL; PRAGMA main.synchronous = FULL; \
          PRAGMA main.cache_size = -{cache_kib}; ATTACH DATABASE '{journal_uri}' AS journal; \
-         PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;",
+         PRAGMA main.journal_size_limit = {WAL_KEPT_BYTES}; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;",
     ))
 }
 

@@ -104,6 +104,17 @@ pub fn find_store_epoch(connection: &mut Connection) -> QueryResult<Vec<u8>> {
     meta::table.find("store_epoch").select(meta::value).first(connection)
 }
 
+/// Gives the store another name: markers made before are believed no more.
+///
+/// # Errors
+/// As the database says. Needs a connection that may write the journal.
+pub fn renew_store_epoch(connection: &mut Connection, epoch: &[u8]) -> QueryResult<()> {
+    diesel::replace_into(meta::table)
+        .values((meta::name.eq("store_epoch"), meta::value.eq(epoch)))
+        .execute(connection)
+        .map(|_| ())
+}
+
 /// What the builder reads of a row: all but what is sealed.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = reports)]

@@ -1,10 +1,10 @@
 -- Is a report stored already, and if not, may its reporter send one more? One step, so that a stored report takes no
 -- quota. KEYS: marker, repeat hint, quota. ARGV: marker half of this store (8 bytes), take a quota (0 or 1), interval
 -- between two reports in microseconds, reports at once.
--- Answers {1, marker half of the body, 0} stored; {2, '', microseconds to wait} over quota; {0, '', repeat 0 or 1} new.
+-- Answers {1, the whole marker, 0} stored, which the gateway checks again; {2, '', microseconds to wait} over quota; {0, '', repeat 0 or 1} new.
 local mark = redis.call('GET', KEYS[1])
 if mark and #mark == 16 and string.sub(mark, 1, 8) == ARGV[1] then
-  return {1, string.sub(mark, 9, 16), 0}
+  return {1, mark, 0}
 end
 if ARGV[2] == '1' then
   local time = redis.call('TIME')
