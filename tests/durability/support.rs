@@ -486,11 +486,9 @@ pub fn journal_ids(connection: &mut Connection) -> BTreeMap<Vec<u8>, usize> {
 /// Everything that `cases list` and `cases show` say, by reference.
 pub fn snapshot(connection: &mut Connection) -> BTreeMap<String, Value> {
     let mut rows = BTreeMap::new();
-    cases::for_each_case(connection, i64::MAX, |case| -> QueryResult<()> {
-        rows.insert(case.reference.clone(), case_as_json(case));
-        Ok(())
-    })
-    .unwrap();
+    for case in cases::list_cases(connection, i64::MAX).unwrap() {
+        rows.insert(case.reference.clone(), case_as_json(&case));
+    }
     for (reference, row) in &mut rows {
         let (_, decided) = cases::find_case(connection, reference).unwrap().unwrap();
         row["decisions"] = decided

@@ -12,7 +12,7 @@ use spamgate::domain::carrier::Attests;
 use spamgate::domain::clock::{Clock, Moment};
 use spamgate::enrol::{self, NewCarrier, Terms};
 use spamgate::startup::{self, Gateway};
-use spamgate::store::cases::{CaseRow, find_case, for_each_case};
+use spamgate::store::cases::{CaseRow, list_cases};
 use spamgate::store::connection::{Connection, StoreLocation};
 use spamgate::store::{carriers, journal};
 use tempfile::TempDir;
@@ -320,15 +320,7 @@ impl TestApp {
     /// All cases, most voices first, once all that was taken is built in.
     pub async fn cases(&self) -> Vec<CaseRow> {
         self.wait_until_built().await;
-        let mut references = Vec::new();
-        let mut connection = self.connection();
-        for_each_case(&mut connection, i64::MAX, |case| -> Result<(), diesel::result::Error> {
-            references.push(case.reference.clone());
-            Ok(())
-        })
-        .unwrap();
-        let find = |reference: &String| find_case(&mut connection, reference).unwrap().expect("it was listed").0;
-        references.iter().map(find).collect()
+        list_cases(&mut self.connection(), i64::MAX).unwrap()
     }
 
     /// The one case there is.
