@@ -214,6 +214,9 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
     carriers.refresh(&pool)?;
     // Last of all that can fail: its key is shown this once, and a start that fails shows nothing.
     let first_carrier = enrol::add_first_carrier(&mut connection, started_at)?;
+    if let Err(error) = carriers.refresh(&pool) {
+        tracing::warn!(%error, "the first carrier's key works from the next look at the carriers on");
+    }
     Ok(Gateway {
         address: public.address,
         ops_address: operators.address,
