@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::builder::{BuildError, Turn, build_slice};
 use crate::store::StoreError;
@@ -24,8 +24,10 @@ const GATHER_FLOOD: Duration = Duration::from_millis(1_200);
 const MANY_ROWS: usize = 500;
 /// From how many rows in a slice on it is a flood: more than 20,000 reports/s.
 const FLOOD_ROWS: usize = 8_000;
-/// How long the lock is left to others between full slices: SQLite looks for it every 100 ms.
+/// How long the lock is left to others between full slices that held it long: SQLite looks for it every 100 ms.
 const LET_OTHERS: Duration = Duration::from_millis(120);
+/// From when on a slice has held the lock long.
+const LONG_SLICE: Duration = Duration::from_millis(100);
 /// How long after a failure the builder tries again.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 
@@ -146,8 +148,9 @@ impl Worker {
             tracing::debug!(%error, "the builder keeps the priority of the process");
         }
         while !self.bell.stopping.load(Ordering::SeqCst) {
+            let began = Instant::now();
             match build_slice(&mut self.connection, &self.settings.country, self.settings.slice_rows) {
-                Ok(turn) => self.after_turn(&turn),
+                Ok(turn) => self.after_turn(&turn, began.elapsed()),
                 Err(BuildError::Store(error)) if error.is_locked() => self.bell.wait(RETRY_WAIT),
                 Err(error) => {
                     // Once per change, not once per try.
@@ -160,7 +163,7 @@ impl Worker {
         }
     }
 
-    fn after_turn(&self, turn: &Turn) {
+    fn after_turn(&self, turn: &Turn, took: Duration) {
         if self.bell.failing.swap(false, Ordering::Relaxed) {
             tracing::info!("cases are built again");
         }
@@ -177,10 +180,10 @@ impl Worker {
         let slice_was_full = i64::try_from(turn.rows).unwrap_or(0) >= self.settings.slice_rows;
         if turn.rows == 0 {
             self.bell.wait(IDLE_WAIT);
-        } else if slice_was_full {
-            self.bell.sleep(LET_OTHERS);
-        } else {
+        } else if !slice_was_full {
             self.bell.sleep(gather_after(turn.rows));
+        } else if took >= LONG_SLICE {
+            self.bell.sleep(LET_OTHERS);
         }
     }
 }

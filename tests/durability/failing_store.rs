@@ -86,7 +86,7 @@ fn a_failed_writer_never_gives_a_false_yes() {
 #[test]
 fn an_append_that_takes_too_long_is_answered_unknown_and_counted_once() {
     let mut place = Place::new();
-    let settings = [("SPAMGATE__SERVER__APPEND_TIMEOUT_MS", "1000"), ("SPAMGATE__LIMITS__REPORTER_PER_DAY", "1")];
+    let settings = [("SPAMGATE__SERVER__APPEND_TIMEOUT_MS", "300"), ("SPAMGATE__LIMITS__REPORTER_PER_DAY", "1")];
     let server = place.start(&settings);
     let key = server.api_key.clone().unwrap();
     let lock = hold_the_journal(&place);
@@ -96,7 +96,8 @@ fn an_append_that_takes_too_long_is_answered_unknown_and_counted_once() {
     let answer = client.post(&unknown).unwrap();
     let refused_after = began.elapsed();
     assert_unavailable(&answer, "outcome_unknown");
-    assert!((1_000..2_000).contains(&refused_after.as_millis()), "{refused_after:?}");
+    // Before the writer itself gives up, which it does after a second.
+    assert!((300..900).contains(&refused_after.as_millis()), "{refused_after:?}");
     assert!(journal_ids(&mut place.connection()).is_empty());
 
     // The writer still waits for the lock: what is unknown becomes known, without the caller.
