@@ -146,6 +146,7 @@ pub struct Gateway {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway, StartError> {
+    StoreLocation::new(&config.store.url, data)?;
     // Before anything is made: of two first starts at once, one must not write over the other's keys.
     let lock = lock_directory(data)?;
     let opened = open(config, data)?;
