@@ -4,8 +4,8 @@ use std::fs::{DirBuilder, File, TryLockError};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use actix_web::web;
@@ -14,10 +14,10 @@ use tokio::task::JoinHandle;
 
 use crate::carrier_api::authenticate::{CarrierDefaults, CarrierRegistry};
 use crate::casework::builder::is_journal_replaced;
-use crate::casework::builder_thread::{BuilderBell, BuilderSettings, BuilderThread};
-use crate::config::{Config, ConfigError, FastEngine};
+use crate::casework::builder_thread::{BuilderBell, BuilderParts, BuilderSettings, BuilderThread};
+use crate::config::{Config, ConfigError, FastEngine, Role};
 use crate::crypto::envelope::{EnvelopeError, Sealer};
-use crate::crypto::key_files::{self, KeyError, NodeKeys};
+use crate::crypto::key_files::{self, KeyCheck, KeyError, NodeKeys};
 use crate::domain::clock::Clock;
 use crate::enrol::{self, NewCarrier};
 use crate::fast::FastState;
@@ -28,8 +28,8 @@ use crate::http::body::BodyLimits;
 use crate::http::server;
 use crate::intake::accept::{Intake, probe_of_row};
 use crate::intake::journal_queue::{JournalQueue, QueueLimits};
-use crate::intake::journal_writer::JournalWriter;
-use crate::store::connection::{Connection, StoreLocation};
+use crate::intake::journal_writer::{JournalWriter, WriterParts};
+use crate::store::connection::{Connection, ReadPool, StoreLocation};
 use crate::store::{StoreError, journal, keys};
 use crate::telemetry::metrics::Metrics;
 
@@ -37,10 +37,19 @@ use crate::telemetry::metrics::Metrics;
 const LOCK_FILE: &str = "serve.lock";
 /// How often the carriers are read again: a revoked key works for no longer than this.
 const CARRIERS_REFRESH: Duration = Duration::from_millis(500);
+/// How long one look at the database may take before the next thing is looked after.
+const CARRIERS_REFRESH_MAX: Duration = Duration::from_secs(3);
 /// Journal rows read at once while *seen* is filled.
 const REMEMBER_CHUNK_ROWS: i64 = 5_000;
 /// What this node remembers itself beside Redis: enough for retries that come before their mark is written.
 const LOCAL_SEEN_MAX: usize = 100_000;
+
+/// How often the gateway looks whether the database it lost from sight is back.
+const TEND_EVERY: Duration = Duration::from_millis(100);
+/// How long between two tries to reach the database at start.
+const STORE_WAIT: Duration = Duration::from_secs(1);
+/// How often the log says that it is still waited for.
+const STORE_WAIT_SAID_EVERY: u32 = 30;
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +69,9 @@ pub enum StartError {
     /// Redis settings.
     #[error("fast.url: {0}")]
     Redis(String),
+    /// A node that only takes reports came before there was anything.
+    #[error("this store names no keys yet: start a node with the role `review` or `all` first")]
+    NoKeysYet,
     /// Another gateway serves this directory.
     #[error("another gateway serves {0}: two would each remember half of what is stored")]
     AlreadyServing(PathBuf),
@@ -116,50 +128,80 @@ pub fn open_store(config: &Config, data: &Path) -> Result<(StoreLocation, Connec
 pub fn open(config: &Config, data: &Path) -> Result<Opened, StartError> {
     let (location, mut connection) = open_store(config, data)?;
     let known = keys::list_key_checks(&mut connection)?;
+    let directory = key_directory(config, data);
+    if config.server.role == Role::Intake {
+        if known.is_empty() {
+            return Err(StartError::NoKeysYet);
+        }
+        let node_keys = key_files::load_for_intake(&directory, &known)?;
+        return Ok(Opened { location, connection, keys: node_keys });
+    }
     let may_make = known.is_empty() && journal::find_last_seq(&mut connection)? == 0;
-    let node_keys = key_files::load_or_make(&key_directory(config, data), &known, may_make)?;
+    let node_keys = key_files::load_or_make(&directory, &known, may_make)?;
     keys::insert_key_checks(&mut connection, &node_keys.checks)?;
+    // Of two first starts at once, one was first: the other's keys are not those.
+    let known = keys::list_key_checks(&mut connection)?;
+    if known != sorted(&node_keys.checks) {
+        let name = "stable, tags or authority".to_owned();
+        return Err(KeyError::Mismatch { name, directory }.into());
+    }
     Ok(Opened { location, connection, keys: node_keys })
+}
+
+fn sorted(checks: &[KeyCheck]) -> Vec<KeyCheck> {
+    let mut checks = checks.to_vec();
+    checks.sort_by(|one, other| one.name.cmp(&other.name));
+    checks
 }
 
 /// A gateway that runs.
 pub struct Gateway {
-    /// Where carriers call.
-    pub address: SocketAddr,
+    /// Where carriers call; none with the role `review`.
+    pub address: Option<SocketAddr>,
     /// Where operators look.
     pub ops_address: SocketAddr,
     /// The carrier that the first start made, with its key.
     pub first_carrier: Option<NewCarrier>,
     /// What handlers see.
     pub app: web::Data<App>,
-    handles: [ServerHandle; 2],
+    handles: Vec<ServerHandle>,
     servers: Vec<JoinHandle<std::io::Result<()>>>,
-    refresher: JoinHandle<()>,
-    writer: JournalWriter,
-    builder: BuilderThread,
+    tending: JoinHandle<()>,
+    workers: Workers,
     fatal: mpsc::UnboundedReceiver<&'static str>,
     _lock: File,
 }
 
-/// Starts the gateway. Must be called within a Tokio runtime.
+/// The threads behind the handlers, as the role has them.
+#[derive(Clone, Default)]
+struct Workers {
+    writer: Option<Arc<JournalWriter>>,
+    builder: Option<Arc<BuilderThread>>,
+}
+
+/// Starts the gateway. Must be called within a Tokio runtime. Waits for a database that cannot be reached yet.
 ///
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway, StartError> {
+    let role = config.server.role;
     StoreLocation::new(&config.store.url, data)?;
+    let builder_location = StoreLocation::new(config.store.for_builder(), data)?;
     // Before anything is made: of two first starts at once, one must not write over the other's keys.
     let lock = lock_directory(data)?;
-    let opened = open(config, data)?;
-    let Opened { location, mut connection, keys } = opened;
+    let Opened { location, mut connection, keys } = wait_for_store(config, data).await?;
     let started_at = clock.now();
     let metrics = Arc::new(Metrics::default());
-    if is_journal_replaced(&mut connection)? {
+    if role.builds_cases() && is_journal_replaced(&mut connection)? {
         renew_store_epoch(&location)?;
     }
-    let store_epoch = journal::find_store_epoch(&mut connection)?;
+    let (store_epoch, _) = location.read_epoch()?;
     let fast = Arc::new(open_fast_state(config, &clock)?);
     let ring = Arc::new(keys.ring);
-    remember_stored(&mut connection, config, &ring, &store_epoch, &fast)?;
+    // An intake node's user may not read what the memory is made of; its twins are dropped by the builder.
+    if role == Role::All {
+        remember_stored(&mut connection, config, &ring, &store_epoch, &fast)?;
+    }
 
     let pool = location.open_pool(config.store.read_connections)?;
     let defaults = CarrierDefaults { per_second: config.limits.carrier_per_second, burst: config.limits.carrier_burst };
@@ -169,20 +211,31 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
     let queue = Arc::new(JournalQueue::new(limits));
     let bell = Arc::new(BuilderBell::default());
     let (fatal_sender, fatal) = mpsc::unbounded_channel();
-    let writer = JournalWriter::start(
-        &location,
-        Arc::clone(&queue),
-        Arc::clone(&fast),
-        Arc::clone(&bell),
-        Arc::clone(&metrics),
-        Box::new(move |reason| {
-            // Nobody listens only when the process ends already.
-            let _ = fatal_sender.send(reason);
-        }),
-    )?;
-    let builder_settings =
-        BuilderSettings { slice_rows: i64::from(config.builder.slice_rows), country: config.region.country.clone() };
-    let builder = BuilderThread::start(&location, builder_settings, Arc::clone(&bell), Arc::clone(&metrics))?;
+    let mut workers = Workers::default();
+    if role.takes_reports() {
+        workers.writer = Some(Arc::new(JournalWriter::start(WriterParts {
+            location: location.clone(),
+            queue: Arc::clone(&queue),
+            fast: Arc::clone(&fast),
+            bell: Arc::clone(&bell),
+            metrics: Arc::clone(&metrics),
+            on_fatal: Box::new(move |reason| {
+                // Nobody listens only when the process ends already.
+                let _ = fatal_sender.send(reason);
+            }),
+        })?));
+    }
+    if role.builds_cases() {
+        let slice_rows = i64::from(config.builder.slice_rows);
+        workers.builder = Some(Arc::new(BuilderThread::start(BuilderParts {
+            location: builder_location.clone(),
+            settings: BuilderSettings { slice_rows, country: config.region.country.clone() },
+            bell: Arc::clone(&bell),
+            metrics: Arc::clone(&metrics),
+        })?));
+        builder_location.watch()?;
+    }
+    location.watch()?;
 
     let intake = Intake {
         keys: ring,
@@ -190,7 +243,8 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
         fast,
         queue,
         clock,
-        store_epoch,
+        store_epoch: RwLock::new(store_epoch),
+        location,
         append_timeout: Duration::from_millis(config.server.append_timeout_ms),
         metrics: Arc::clone(&metrics),
     };
@@ -199,6 +253,7 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
         timeout: Duration::from_millis(config.server.body_timeout_ms),
     };
     let app = web::Data::new(App {
+        role,
         intake,
         carriers: Arc::clone(&carriers),
         reads: Reads::new(pool.clone()),
@@ -208,26 +263,31 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
         metrics,
     });
     let io = |what: String| move |source| StartError::Io { what, source };
-    let public = server::start_public(&config.server, app.clone())
-        .map_err(io(format!("server.listen {}", config.server.listen)))?;
+    let mut listening = Vec::new();
+    if role.takes_reports() {
+        let public = server::start_public(&config.server, app.clone());
+        listening.push(public.map_err(io(format!("server.listen {}", config.server.listen)))?);
+    }
+    let address = listening.first().map(|public| public.address);
     let operators = server::start_operators(&config.server, app.clone())
         .map_err(io(format!("server.ops_listen {}", config.server.ops_listen)))?;
+    let ops_address = operators.address;
+    listening.push(operators);
     carriers.refresh(&pool)?;
     // Last of all that can fail: its key is shown this once, and a start that fails shows nothing.
-    let first_carrier = enrol::add_first_carrier(&mut connection, started_at)?;
+    let first_carrier = if role == Role::All { enrol::add_first_carrier(&mut connection, started_at)? } else { None };
     if let Err(error) = carriers.refresh(&pool) {
         tracing::warn!(%error, "the first carrier's key works from the next look at the carriers on");
     }
     Ok(Gateway {
-        address: public.address,
-        ops_address: operators.address,
+        address,
+        ops_address,
         first_carrier,
-        app,
-        handles: [public.handle, operators.handle],
-        servers: vec![tokio::spawn(public.server), tokio::spawn(operators.server)],
-        refresher: tokio::spawn(refresh_carriers(carriers, pool)),
-        writer,
-        builder,
+        app: app.clone(),
+        handles: listening.iter().map(|listening| listening.handle.clone()).collect(),
+        servers: listening.into_iter().map(|listening| tokio::spawn(listening.server)).collect(),
+        tending: tokio::spawn(tend(app, pool, workers.clone())),
+        workers,
         fatal,
         _lock: lock,
     })
@@ -236,32 +296,62 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
 impl Gateway {
     /// Waits until a listener ends or the journal fails; the reason, when it is a failure.
     pub async fn wait_for_failure(&mut self) -> &'static str {
-        self.fatal.recv().await.unwrap_or("the journal writer has stopped")
+        match self.fatal.recv().await {
+            Some(reason) => reason,
+            // A node without a writer has nobody who could say so.
+            None if self.workers.writer.is_none() => std::future::pending().await,
+            None => "the journal writer has stopped",
+        }
     }
 
     /// Answers what is in hand, commits what is queued, builds the slice in hand, and ends.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
         for handle in &self.handles {
             handle.stop(true).await;
         }
         for server in self.servers {
             let _ = server.await;
         }
-        self.refresher.abort();
-        // Both join threads; a blocking thread keeps the runtime free for what they wait for.
+        self.tending.abort();
+        let _ = self.tending.await;
+        // Both wait for threads; a blocking thread keeps the runtime free for what they wait for.
+        let workers = self.workers;
         let _ = tokio::task::spawn_blocking(move || {
-            self.writer.stop();
-            self.builder.stop();
+            if let Some(writer) = workers.writer {
+                writer.stop();
+            }
+            if let Some(builder) = workers.builder {
+                builder.stop();
+            }
         })
         .await;
     }
+}
+
+/// Opens the store and the keys, waiting for a database that cannot be reached.
+async fn wait_for_store(config: &Config, data: &Path) -> Result<Opened, StartError> {
+    for tries in 0_u32.. {
+        let (settings, directory) = (config.clone(), data.to_owned());
+        let opened = tokio::task::spawn_blocking(move || open(&settings, &directory)).await;
+        match opened {
+            Ok(Err(StartError::Store(error @ (StoreError::Connect(_) | StoreError::OldPrimary)))) => {
+                if tries % STORE_WAIT_SAID_EVERY == 0 {
+                    tracing::warn!(%error, "waiting for the database; no report is taken yet");
+                }
+            }
+            Ok(outcome) => return outcome,
+            Err(_panicked) => return Err(StoreError::Query(diesel::result::Error::BrokenTransactionManager).into()),
+        }
+        tokio::time::sleep(STORE_WAIT).await;
+    }
+    Err(StoreError::OldPrimary.into())
 }
 
 /// A journal that was restored holds less than the markers in Redis say: with another epoch they are believed no more.
 fn renew_store_epoch(location: &StoreLocation) -> Result<(), StartError> {
     let mut epoch = [0; 16];
     getrandom::fill(&mut epoch).map_err(|_| KeyError::Random)?;
-    journal::renew_store_epoch(&mut location.open_both_for_migration()?, &epoch)?;
+    journal::renew_store_epoch(&mut location.open_for_migration()?, &epoch)?;
     tracing::warn!(
         "the journal is another than before (restored from a backup?): what Redis remembers is not believed"
     );
@@ -316,27 +406,58 @@ fn remember_stored(
     // Half of the table, so that filling it does not already forget.
     let limit = i64::try_from(config.fast.seen_max / 2).unwrap_or(i64::MAX);
     // Oldest first, as they came: the repeat window starts at the first.
-    let mut seq = journal::find_last_seq(connection)?.saturating_sub(limit).max(0);
+    let mut seq = journal::find_seq_before_newest(connection, limit)?;
     loop {
-        let rows = journal::list_after(connection, seq, REMEMBER_CHUNK_ROWS)?;
+        let rows = journal::list_between(connection, seq, i64::MAX, REMEMBER_CHUNK_ROWS)?;
         let Some(last) = rows.last() else { return Ok(()) };
         seq = last.seq;
         rows.iter().filter_map(|row| probe_of_row(ring, store_epoch, row)).for_each(|probe| memory.mark_stored(&probe));
     }
 }
 
-async fn refresh_carriers(carriers: Arc<CarrierRegistry>, pool: crate::store::connection::ReadPool) {
+/// Looks after what changes behind the handlers: carriers, a database that was lost from sight, threads that hang.
+async fn tend(app: web::Data<App>, pool: ReadPool, workers: Workers) {
     let mut failing = false;
+    let mut last_refresh = Instant::now();
     loop {
-        tokio::time::sleep(CARRIERS_REFRESH).await;
-        let (registry, pool) = (Arc::clone(&carriers), pool.clone());
-        match tokio::task::spawn_blocking(move || registry.refresh(&pool)).await {
-            Ok(Ok(())) => failing = false,
-            Ok(Err(error)) if !failing => {
+        tokio::time::sleep(TEND_EVERY).await;
+        if let Some(writer) = &workers.writer {
+            writer.tend();
+        }
+        if let Some(builder) = &workers.builder {
+            builder.tend();
+        }
+        if app.intake.location.is_in_doubt() {
+            settle_doubt(&app).await;
+        }
+        if last_refresh.elapsed() < CARRIERS_REFRESH {
+            continue;
+        }
+        last_refresh = Instant::now();
+        let (registry, pool) = (Arc::clone(&app.carriers), pool.clone());
+        // Not waited for longer than it may take: the database may hang.
+        let refreshing = tokio::task::spawn_blocking(move || registry.refresh(&pool));
+        match tokio::time::timeout(CARRIERS_REFRESH_MAX, refreshing).await {
+            Ok(Ok(Ok(()))) => failing = false,
+            Ok(Ok(Err(error))) if !failing => {
                 failing = true;
                 tracing::error!(%error, "carriers cannot be read; those known before may still call");
             }
-            Ok(Err(_)) | Err(_) => {}
+            Ok(Ok(Err(_)) | Err(_)) | Err(_) => {}
         }
+    }
+}
+
+/// Looks at a database that was lost from sight; while that fails, every report is refused with a clear 503.
+async fn settle_doubt(app: &web::Data<App>) {
+    let was_in_doubt = app.metrics.store_in_doubt.set(1) == 1;
+    if !was_in_doubt {
+        tracing::error!("the database is lost from sight: reports are refused with 503 until it is back");
+    }
+    let looked = app.clone();
+    let looking = tokio::task::spawn_blocking(move || looked.intake.settle_doubt());
+    if let Ok(Ok(Ok(()))) = tokio::time::timeout(CARRIERS_REFRESH_MAX, looking).await {
+        app.metrics.store_in_doubt.set(0);
+        tracing::info!("the database is back: reports are taken");
     }
 }

@@ -4,14 +4,14 @@
 //! together. So there is at most one builder, a crash repeats a whole slice or nothing, and the result depends on the
 //! journal alone: the same with, without and after the loss of the fast state.
 
-use diesel::prelude::*;
+use diesel::QueryResult;
 
 use super::slice::Slice;
 use crate::domain::check_char;
 use crate::domain::clock::Moment;
 use crate::store::StoreError;
 use crate::store::building::{self, Cursor};
-use crate::store::connection::Connection;
+use crate::store::connection::{Connection, write_transaction};
 use crate::store::journal;
 
 /// Random characters of a case reference before its check character: 35 bits.
@@ -52,8 +52,8 @@ pub struct Turn {
 /// # Errors
 /// Nothing of the slice has taken effect then.
 pub fn build_slice(connection: &mut Connection, country: &str, slice_rows: i64) -> Result<Turn, BuildError> {
-    connection.immediate_transaction(|connection| {
-        let cursor = building::find_cursor(connection)?;
+    write_transaction(connection, |connection| {
+        let cursor = building::try_lock_cursor(connection)?;
         if !cursor_fits(connection, &cursor)? {
             // The journal that is there now is what there is to reach.
             let furthest_seq = journal::find_last_seq(connection)?;
@@ -61,7 +61,8 @@ pub fn build_slice(connection: &mut Connection, country: &str, slice_rows: i64) 
             building::cut_closed_spans(connection, furthest_seq)?;
             return Ok(Turn { rebuild_began: true, ..Turn::default() });
         }
-        let rows = journal::list_after(connection, cursor.seq, slice_rows)?;
+        let horizon = journal::find_horizon(connection)?;
+        let rows = journal::list_between(connection, cursor.seq, horizon, slice_rows)?;
         let Some(last) = rows.last() else { return Ok(Turn { cursor_seq: cursor.seq, ..Turn::default() }) };
         let furthest_seq = cursor.furthest_seq.max(last.seq);
         let next = Cursor { seq: last.seq, report_id: Some(last.report_id.clone()), furthest_seq };
@@ -100,8 +101,8 @@ pub fn is_journal_replaced(connection: &mut Connection) -> QueryResult<bool> {
 /// # Errors
 /// As the database says.
 pub fn begin_rebuild(connection: &mut Connection) -> Result<i64, BuildError> {
-    connection.immediate_transaction(|connection| {
-        let furthest_seq = building::find_cursor(connection)?.furthest_seq;
+    write_transaction(connection, |connection| {
+        let furthest_seq = building::lock_cursor(connection)?.furthest_seq;
         building::delete_derived(connection, furthest_seq)?;
         Ok(furthest_seq)
     })

@@ -3,12 +3,13 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::builder::{BuildError, Turn, build_slice};
 use crate::store::StoreError;
 use crate::store::connection::{Connection, StoreLocation};
+use crate::store::duty::Duty;
+use crate::store::upkeep;
 use crate::telemetry::metrics::Metrics;
 
 /// How long the builder waits for news before it looks by itself: other processes may have appended.
@@ -28,8 +29,14 @@ const FLOOD_ROWS: usize = 8_000;
 const LET_OTHERS: Duration = Duration::from_millis(120);
 /// From when on a slice has held the lock long.
 const LONG_SLICE: Duration = Duration::from_millis(100);
-/// How long after a failure the builder tries again.
-const RETRY_WAIT: Duration = Duration::from_secs(1);
+/// How long after a failure the builder tries again, or looks whether another node's builder has died.
+const RETRY_WAIT: Duration = Duration::from_millis(500);
+/// How long a stop waits for the slice in hand.
+const STOP_WAIT: Duration = Duration::from_secs(10);
+/// How often partitions are made ahead.
+const UPKEEP_EVERY: Duration = Duration::from_secs(600);
+/// How long rows may be held back before an operator is told by what.
+const HELD_BACK_AFTER: Duration = Duration::from_secs(5);
 
 /// Settings of the builder.
 #[derive(Clone, Debug)]
@@ -48,6 +55,8 @@ pub struct BuilderBell {
     stopping: AtomicBool,
     failing: AtomicBool,
     cursor_seq: AtomicI64,
+    default_partition_used: AtomicBool,
+    held_back_by: Mutex<Option<String>>,
 }
 
 impl BuilderBell {
@@ -77,6 +86,25 @@ impl BuilderBell {
         self.failing.load(Ordering::Relaxed)
     }
 
+    /// What an operator has to look after, in sentences.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        if self.is_failing() {
+            let failing = "the builder fails: reports are taken, and no case is built until it is mended";
+            complaints.push(failing.to_owned());
+        }
+        if self.default_partition_used.load(Ordering::Relaxed) {
+            let used =
+                "journal.reports_default holds rows: a month had no partition, and its rows cannot be dropped with it";
+            complaints.push(used.to_owned());
+        }
+        if let Some(holder) = self.held_back_by.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            complaints.push(format!("the builder waits for a transaction that has not ended: {holder}"));
+        }
+        complaints
+    }
+
     /// The row that was built in last.
     #[must_use]
     pub fn cursor_seq(&self) -> i64 {
@@ -86,44 +114,62 @@ impl BuilderBell {
 
 /// A running builder; stops when told or dropped.
 pub struct BuilderThread {
-    bell: Arc<BuilderBell>,
-    thread: Option<JoinHandle<()>>,
+    parts: Arc<BuilderParts>,
+    duty: Arc<Duty>,
+}
+
+/// What the builder works with.
+pub struct BuilderParts {
+    /// Where the store is.
+    pub location: StoreLocation,
+    /// How it works.
+    pub settings: BuilderSettings,
+    /// Rung when there are new rows.
+    pub bell: Arc<BuilderBell>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl BuilderThread {
-    /// Starts the builder on a connection of its own.
+    /// Starts the builder. It opens a connection of its own, again after each failure.
     ///
     /// # Errors
-    /// When the database or a thread cannot be opened.
-    pub fn start(
-        location: &StoreLocation,
-        settings: BuilderSettings,
-        bell: Arc<BuilderBell>,
-        metrics: Arc<Metrics>,
-    ) -> Result<Self, StoreError> {
-        let connection = location.open_builder()?;
-        let mut worker = Worker { connection, settings, bell: Arc::clone(&bell), metrics };
-        let thread = std::thread::Builder::new()
-            .name("builder".to_owned())
-            .spawn(move || {
-                let bell = Arc::clone(&worker.bell);
-                if std::panic::catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
-                    bell.failing.store(true, Ordering::Relaxed);
-                    tracing::error!("the builder panicked: no case is built until the gateway is started again");
-                }
-            })
-            .map_err(|source| StoreError::Directory { path: "builder thread".into(), source })?;
-        Ok(Self { bell, thread: Some(thread) })
+    /// When no thread can be started.
+    pub fn start(parts: BuilderParts) -> Result<Self, StoreError> {
+        let builder = Self { parts: Arc::new(parts), duty: Arc::default() };
+        builder.spawn(0)?;
+        Ok(builder)
+    }
+
+    fn spawn(&self, turn: u64) -> Result<(), StoreError> {
+        let (parts, duty) = (Arc::clone(&self.parts), Arc::clone(&self.duty));
+        let run = move || {
+            let mut worker =
+                Worker { parts: Arc::clone(&parts), duty: Arc::clone(&duty), turn, open: None, waits_since: None };
+            if std::panic::catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
+                parts.bell.failing.store(true, Ordering::Relaxed);
+                tracing::error!("the builder panicked: no case is built until the gateway is started again");
+            }
+            duty.end(turn);
+        };
+        std::thread::Builder::new().name("builder".to_owned()).spawn(run).map(|_| ()).map_err(StoreError::Thread)
+    }
+
+    /// Starts another thread when the present one hangs on a server that was failed over from.
+    pub fn tend(&self) {
+        let Some(turn) = self.duty.relieve_if_hanging(self.parts.location.generation()) else { return };
+        tracing::warn!("the builder hangs on a server that was failed over from; another goes on with the new one");
+        if let Err(error) = self.spawn(turn) {
+            tracing::error!(%error, "no case is built");
+        }
     }
 
     /// Lets the slice in hand finish, then stops.
-    pub fn stop(&mut self) {
-        self.bell.stopping.store(true, Ordering::SeqCst);
-        self.bell.ring();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the builder's thread was lost");
+    pub fn stop(&self) {
+        self.parts.bell.stopping.store(true, Ordering::SeqCst);
+        self.parts.bell.ring();
+        if !self.duty.wait_for_end(STOP_WAIT) {
+            tracing::warn!("the database does not answer: the slice in hand is left to be rolled back");
         }
     }
 }
@@ -135,10 +181,18 @@ impl Drop for BuilderThread {
 }
 
 struct Worker {
+    parts: Arc<BuilderParts>,
+    duty: Arc<Duty>,
+    turn: u64,
+    open: Option<OpenStore>,
+    /// Since when there have been rows that cannot be read yet.
+    waits_since: Option<Instant>,
+}
+
+struct OpenStore {
     connection: Connection,
-    settings: BuilderSettings,
-    bell: Arc<BuilderBell>,
-    metrics: Arc<Metrics>,
+    generation: u64,
+    last_upkeep: Option<Instant>,
 }
 
 impl Worker {
@@ -147,24 +201,77 @@ impl Worker {
         if let Err(error) = rustix::process::nice(NICE_STEP) {
             tracing::debug!(%error, "the builder keeps the priority of the process");
         }
-        while !self.bell.stopping.load(Ordering::SeqCst) {
+        let parts = Arc::clone(&self.parts);
+        while !parts.bell.stopping.load(Ordering::SeqCst) {
             let began = Instant::now();
-            match build_slice(&mut self.connection, &self.settings.country, self.settings.slice_rows) {
+            let outcome = self.take_turn();
+            if !self.duty.finish(self.turn) {
+                return;
+            }
+            match outcome {
                 Ok(turn) => self.after_turn(&turn, began.elapsed()),
-                Err(BuildError::Store(error)) if error.is_locked() => self.bell.wait(RETRY_WAIT),
+                Err(BuildError::Store(error)) if error.is_locked() => parts.bell.wait(RETRY_WAIT),
                 Err(error) => {
                     // Once per change, not once per try.
-                    if !self.bell.failing.swap(true, Ordering::Relaxed) {
+                    if !parts.bell.failing.swap(true, Ordering::Relaxed) {
                         tracing::error!(%error, "no case is built until this is mended; reports are still taken");
                     }
-                    self.bell.sleep(RETRY_WAIT);
+                    self.open = None;
+                    parts.bell.sleep(RETRY_WAIT);
                 }
             }
         }
     }
 
+    /// Opens the store, unless it is open and still the one to read, and builds a slice.
+    fn take_turn(&mut self) -> Result<Turn, BuildError> {
+        let location = &self.parts.location;
+        let generation = location.generation();
+        self.duty.begin(self.turn, self.open.as_ref().map_or(generation, |open| open.generation));
+        if self.open.as_ref().is_none_or(|open| open.generation != generation) {
+            self.open = None;
+            let connection = location.open_builder()?;
+            let generation = location.generation();
+            self.duty.begin(self.turn, generation);
+            self.open = Some(OpenStore { connection, generation, last_upkeep: None });
+        }
+        let Some(open) = self.open.as_mut() else { return Ok(Turn::default()) };
+        let connection = &mut open.connection;
+        if open.last_upkeep.is_none_or(|last| last.elapsed() >= UPKEEP_EVERY) {
+            open.last_upkeep = Some(Instant::now());
+            let is_used = upkeep::keep_partitions(connection)?;
+            if is_used && !self.parts.bell.default_partition_used.load(Ordering::Relaxed) {
+                tracing::error!("journal.reports_default holds rows: there was no partition for their month");
+            }
+            self.parts.bell.default_partition_used.store(is_used, Ordering::Relaxed);
+            self.parts.metrics.default_partition_used.set(i64::from(is_used));
+        }
+        let turn = build_slice(connection, &self.parts.settings.country, self.parts.settings.slice_rows)?;
+        if turn.rows == 0 && !turn.rebuild_began && upkeep::is_held_back(connection)? {
+            let since = *self.waits_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= HELD_BACK_AFTER {
+                let holder = upkeep::find_oldest_transaction(connection)?;
+                self.note_wait(since.elapsed(), Some(holder.unwrap_or_else(|| "it cannot be seen".to_owned())));
+            }
+        } else {
+            self.waits_since = None;
+            self.note_wait(Duration::ZERO, None);
+        }
+        Ok(turn)
+    }
+
+    fn note_wait(&self, waited: Duration, holder: Option<String>) {
+        self.parts.metrics.builder_held_back_seconds.set(i64::try_from(waited.as_secs()).unwrap_or(i64::MAX));
+        let mut held_back_by = self.parts.bell.held_back_by.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(holder), None) = (&holder, held_back_by.as_ref()) {
+            tracing::warn!(holder, "no case is built while this transaction has not ended");
+        }
+        *held_back_by = holder;
+    }
+
     fn after_turn(&self, turn: &Turn, took: Duration) {
-        if self.bell.failing.swap(false, Ordering::Relaxed) {
+        let BuilderParts { bell, metrics, settings, .. } = &*self.parts;
+        if bell.failing.swap(false, Ordering::Relaxed) {
             tracing::info!("cases are built again");
         }
         if turn.rebuild_began {
@@ -174,16 +281,16 @@ impl Worker {
             );
             return;
         }
-        self.bell.cursor_seq.store(turn.cursor_seq, Ordering::Relaxed);
-        self.metrics.built_rows.inc_by(u64::try_from(turn.rows).unwrap_or(0));
-        self.metrics.conflicts.inc_by(u64::try_from(turn.conflicts).unwrap_or(0));
-        let slice_was_full = i64::try_from(turn.rows).unwrap_or(0) >= self.settings.slice_rows;
+        bell.cursor_seq.store(turn.cursor_seq, Ordering::Relaxed);
+        metrics.built_rows.inc_by(u64::try_from(turn.rows).unwrap_or(0));
+        metrics.conflicts.inc_by(u64::try_from(turn.conflicts).unwrap_or(0));
+        let slice_was_full = i64::try_from(turn.rows).unwrap_or(0) >= settings.slice_rows;
         if turn.rows == 0 {
-            self.bell.wait(IDLE_WAIT);
+            bell.wait(IDLE_WAIT);
         } else if !slice_was_full {
-            self.bell.sleep(gather_after(turn.rows));
+            bell.sleep(gather_after(turn.rows));
         } else if took >= LONG_SLICE {
-            self.bell.sleep(LET_OTHERS);
+            bell.sleep(LET_OTHERS);
         }
     }
 }

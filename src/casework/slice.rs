@@ -1,7 +1,6 @@
 //! One slice of the journal on its way into cases: looks up in bulk what the rows touch, decides row by row in memory,
 //! writes in bulk.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::builder::BuildError;
@@ -9,7 +8,9 @@ use crate::domain::clock::MICROS_PER_DAY;
 use crate::domain::grouping::{GroupKey, group_key};
 use crate::domain::report::REPEAT_WINDOW_MICROS;
 use crate::domain::vocabulary::{Channel, Proof, Source};
-use crate::store::building::{self, CaseSpan, CountedRow, FigureKey, IndexRow, MIXED, TotalsRow, VoiceRow};
+use crate::store::building::{
+    self, CaseSpan, CountedRow, FigureKey, IndexRow, MIXED, NewCase, TotalsRow, VoiceBefore, VoiceRow,
+};
 use crate::store::connection::Connection;
 use crate::store::journal::{self, JournalRow};
 
@@ -33,9 +34,13 @@ pub(super) struct Slice<'r, D> {
     first_seqs: HashMap<Vec<u8>, i64>,
     counted: HashMap<Vec<u8>, CountedRow>,
     cases: HashMap<Vec<u8>, Vec<CaseSpan>>,
+    /// Row ids for cases that this slice opens.
+    free_case_ids: Vec<i64>,
+    opened: Vec<NewCase>,
     index_rows: BTreeMap<&'r [u8], IndexRow>,
     newly_counted: BTreeMap<&'r [u8], CountedRow>,
     voices: BTreeMap<(i64, &'r [u8]), Voice<'r>>,
+    /// What this slice adds to each case.
     totals: BTreeMap<i64, TotalsRow>,
     figures: HashMap<FigureKey, i64>,
     conflicts: HashSet<&'r [u8]>,
@@ -59,12 +64,18 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
         for case in building::list_cases_of_groups(connection, &keys)? {
             cases.entry(case.group_key.clone()).or_default().push(case);
         }
+        let is_open = |key: &&&GroupKey| {
+            cases.get(key.as_bytes()).is_some_and(|spans| spans.iter().any(|span| span.closed_seq.is_none()))
+        };
+        let to_open = keys.len() - keys.iter().filter(is_open).count();
         Ok(Self {
             draw_reference,
             rows_by_seq: rows.iter().map(|row| (row.seq, row)).collect(),
             first_seqs: building::find_indexed_seqs(connection, &ids)?,
             counted: building::find_counted(connection, &fingerprints)?,
             cases,
+            free_case_ids: building::reserve_case_ids(connection, i64::try_from(to_open).unwrap_or(i64::MAX))?,
+            opened: Vec::new(),
             index_rows: BTreeMap::new(),
             newly_counted: BTreeMap::new(),
             voices: BTreeMap::new(),
@@ -85,9 +96,10 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
             .get(&row.fingerprint)
             .filter(|counted| row.received_at.saturating_sub(counted.received_at) < REPEAT_WINDOW_MICROS);
         if let Some(counted) = repeated.cloned() {
-            return self.link_repeat(connection, row, &counted);
+            self.link_repeat(row, &counted);
+            return Ok(());
         }
-        self.count(connection, row)
+        self.count(row)
     }
 
     /// The same report id again: it adds nothing, but another body under it is told to the carrier.
@@ -103,30 +115,24 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
     }
 
     /// The same person saying the same again: linked to the case of the counted report, no new voice.
-    fn link_repeat(
-        &mut self,
-        connection: &mut Connection,
-        row: &'r JournalRow,
-        counted: &CountedRow,
-    ) -> Result<(), BuildError> {
+    fn link_repeat(&mut self, row: &'r JournalRow, counted: &CountedRow) {
         if let Some(case_id) = counted.case_id {
-            self.add_to_totals(connection, case_id, row)?.repeats += 1;
+            self.add_to_totals(case_id, row).repeats += 1;
             // It may be better proven than the report it repeats: a carrier that vouches for nobody could else make every
             // voice worthless by being first.
             self.add_voice(case_id, row, 0);
         }
         self.index(row, counted.case_id, Some(counted.report_id.clone()));
-        Ok(())
     }
 
-    fn count(&mut self, connection: &mut Connection, row: &'r JournalRow) -> Result<(), BuildError> {
+    fn count(&mut self, row: &'r JournalRow) -> Result<(), BuildError> {
         let case_id = match key_of(row) {
-            Some(key) => Some(self.find_or_open_case(connection, &key, row)?),
+            Some(key) => Some(self.find_or_open_case(&key, row)?),
             None => None,
         };
         match case_id {
             Some(case_id) => {
-                self.add_to_totals(connection, case_id, row)?;
+                self.add_to_totals(case_id, row);
                 self.add_voice(case_id, row, 1);
             }
             None => {
@@ -153,12 +159,7 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
 
     /// The closed case whose span holds the row, as a rebuild needs it; else the open case, wherever it was opened (after
     /// a restore it may have been by a row that is gone); else a new one.
-    fn find_or_open_case(
-        &mut self,
-        connection: &mut Connection,
-        key: &GroupKey,
-        row: &JournalRow,
-    ) -> Result<i64, BuildError> {
+    fn find_or_open_case(&mut self, key: &GroupKey, row: &JournalRow) -> Result<i64, BuildError> {
         let spans = self.cases.entry(key.as_bytes().to_vec()).or_default();
         let holds = |span: &&CaseSpan| {
             span.closed_seq.is_some_and(|closed_seq| (span.opened_seq..=closed_seq).contains(&row.seq))
@@ -167,32 +168,39 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
         if let Some(span) = spans.iter().find(holds).or_else(|| spans.iter().find(is_open)) {
             return Ok(span.id);
         }
+        // There is one for each group without an open case.
+        let id = self.free_case_ids.pop().ok_or(BuildError::Random)?;
+        let (group_key, opened_seq) = (key.as_bytes().to_vec(), row.seq);
+        spans.push(CaseSpan { id, group_key: group_key.clone(), opened_seq, closed_seq: None });
+        let reference = (self.draw_reference)()?;
+        self.opened.push(NewCase { id, reference, group_key, category: row.category.as_str(), opened_seq });
+        Ok(id)
+    }
+
+    /// Draws other references for the opened cases whose own is taken, and opens them all.
+    fn open_cases(&mut self, connection: &mut Connection) -> Result<(), BuildError> {
         for _ in 0..REFERENCE_DRAWS_MAX {
-            let reference = (self.draw_reference)()?;
-            let inserted = building::insert_case(connection, &reference, key, row.category.as_str(), row.seq)?;
-            if let Some(id) = inserted {
-                let group_key = key.as_bytes().to_vec();
-                spans.push(CaseSpan { id, group_key, opened_seq: row.seq, closed_seq: None });
-                return Ok(id);
+            let references: Vec<&str> = self.opened.iter().map(|case| case.reference.as_str()).collect();
+            let mut taken: HashSet<String> =
+                building::list_taken_references(connection, &references)?.into_iter().collect();
+            let mut is_redrawn = false;
+            for case in &mut self.opened {
+                // Taken by an older case, or by one of this slice.
+                if !taken.insert(case.reference.clone()) {
+                    case.reference = (self.draw_reference)()?;
+                    is_redrawn = true;
+                }
+            }
+            if !is_redrawn {
+                return Ok(building::insert_cases(connection, &self.opened)?);
             }
         }
         Err(BuildError::Random)
     }
 
-    /// Adds the row's report to the totals of its case, reading them first when the slice has not yet.
-    fn add_to_totals(
-        &mut self,
-        connection: &mut Connection,
-        case_id: i64,
-        row: &JournalRow,
-    ) -> Result<&mut TotalsRow, BuildError> {
-        let totals = match self.totals.entry(case_id) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                let before = building::find_totals(connection, case_id)?;
-                entry.insert(before.unwrap_or_else(|| empty_totals(case_id, row)))
-            }
-        };
+    /// Adds the row's report to what the slice adds to the totals of its case.
+    fn add_to_totals(&mut self, case_id: i64, row: &JournalRow) -> &mut TotalsRow {
+        let totals = self.totals.entry(case_id).or_insert_with(|| empty_totals(case_id, row));
         totals.reports += 1;
         if totals.sender_kind != row.sender_kind.as_str() {
             MIXED.clone_into(&mut totals.sender_kind);
@@ -210,7 +218,7 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
         totals.money_lost += i64::from(row.money_lost == Some(true));
         totals.first_report_at = totals.first_report_at.min(row.received_at);
         totals.last_report_at = totals.last_report_at.max(row.received_at);
-        Ok(totals)
+        totals
     }
 
     fn add_voice(&mut self, case_id: i64, row: &'r JournalRow, reports: i64) {
@@ -238,18 +246,42 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
         self.index_rows.insert(&row.report_id, index_row);
     }
 
-    /// Writes everything; the number of conflicts found.
-    pub(super) fn finish(mut self, connection: &mut Connection) -> Result<usize, BuildError> {
-        for ((case_id, reporter_tag), voice) in &self.voices {
-            let before = write_voice(connection, *case_id, reporter_tag, voice)?;
-            if let Some(totals) = self.totals.get_mut(case_id) {
+    /// Writes the voices, and adds the new ones to the totals.
+    fn write_voices(&mut self, connection: &mut Connection) -> Result<(), BuildError> {
+        let row = |((case_id, reporter_tag), voice): (&(i64, &'r [u8]), &Voice<'r>)| VoiceRow {
+            case_id: *case_id,
+            reporter_tag,
+            reports: voice.reports,
+            proof: voice.proof.as_str(),
+            attested_by: voice.attested_by,
+        };
+        let rows: Vec<VoiceRow<'r>> = self.voices.iter().map(row).collect();
+        let before = building::insert_new_voices(connection, &rows)?;
+        let mut changed = Vec::new();
+        for ((row, voice), before) in rows.iter().zip(self.voices.values()).zip(&before) {
+            if let Some(before) = before {
+                changed.push(grown(row, before, voice));
+            }
+            if let Some(totals) = self.totals.get_mut(&row.case_id) {
                 totals.voices += i64::from(before.is_none());
-                totals.foreign_voices += foreign_change(before, voice.proof);
+                totals.foreign_voices += foreign_change(before.as_ref().map(proof_of), voice.proof);
             }
         }
-        for totals in self.totals.values() {
-            building::replace_totals(connection, totals)?;
+        Ok(building::replace_voices(connection, &changed)?)
+    }
+
+    /// Writes everything; the number of conflicts found.
+    pub(super) fn finish(mut self, connection: &mut Connection) -> Result<usize, BuildError> {
+        self.open_cases(connection)?;
+        self.write_voices(connection)?;
+        let case_ids: Vec<i64> = self.totals.keys().copied().collect();
+        for before in building::list_totals(connection, &case_ids)? {
+            if let Some(added) = self.totals.get_mut(&before.case_id) {
+                *added = sum_of(before, added);
+            }
         }
+        let totals: Vec<TotalsRow> = self.totals.into_values().collect();
+        building::replace_totals(connection, &totals)?;
         let index_rows: Vec<IndexRow> = self.index_rows.into_values().collect();
         building::insert_index_rows(connection, &index_rows)?;
         let counted: Vec<CountedRow> = self.newly_counted.into_values().collect();
@@ -267,25 +299,41 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
     }
 }
 
-/// Adds the slice's part to a voice; the proof it had before, unless it is new.
-fn write_voice(
-    connection: &mut Connection,
-    case_id: i64,
-    reporter_tag: &[u8],
-    voice: &Voice<'_>,
-) -> Result<Option<Proof>, BuildError> {
-    let Voice { reports, proof, attested_by } = *voice;
-    let row = VoiceRow { case_id, reporter_tag, reports, proof: proof.as_str(), attested_by };
-    let Some(before) = building::insert_new_voice(connection, &row)? else { return Ok(None) };
-    let proof_before = Proof::parse(&before.proof).unwrap_or(Proof::None);
-    let reports = before.reports + reports;
-    let row = if proof > proof_before {
-        VoiceRow { reports, ..row }
+/// A voice as it is after the slice.
+fn grown<'v>(added: &VoiceRow<'v>, before: &'v VoiceBefore, voice: &Voice<'_>) -> VoiceRow<'v> {
+    let proof_before = proof_of(before);
+    let reports = before.reports + added.reports;
+    if voice.proof > proof_before {
+        VoiceRow { reports, ..*added }
     } else {
-        VoiceRow { reports, proof: proof_before.as_str(), attested_by: &before.attested_by, ..row }
-    };
-    building::replace_voice(connection, &row)?;
-    Ok(Some(proof_before))
+        VoiceRow { reports, proof: proof_before.as_str(), attested_by: &before.attested_by, ..*added }
+    }
+}
+
+fn proof_of(before: &VoiceBefore) -> Proof {
+    Proof::parse(&before.proof).unwrap_or(Proof::None)
+}
+
+/// Totals as they are after the slice.
+fn sum_of(before: TotalsRow, added: &TotalsRow) -> TotalsRow {
+    let sender_kind = if before.sender_kind == added.sender_kind { before.sender_kind } else { MIXED.to_owned() };
+    TotalsRow {
+        case_id: before.case_id,
+        sender_kind,
+        reports: before.reports + added.reports,
+        repeats: before.repeats + added.repeats,
+        voices: before.voices + added.voices,
+        foreign_voices: before.foreign_voices + added.foreign_voices,
+        sms: before.sms + added.sms,
+        calls: before.calls + added.calls,
+        carrier_api: before.carrier_api + added.carrier_api,
+        carrier_batch: before.carrier_batch + added.carrier_batch,
+        carrier_mo: before.carrier_mo + added.carrier_mo,
+        web: before.web + added.web,
+        money_lost: before.money_lost + added.money_lost,
+        first_report_at: before.first_report_at.min(added.first_report_at),
+        last_report_at: before.last_report_at.max(added.last_report_at),
+    }
 }
 
 fn empty_totals(case_id: i64, first: &JournalRow) -> TotalsRow {

@@ -83,7 +83,7 @@ impl From<CarrierRow> for Listed {
 
 pub(super) fn run(command: CarrierCommand, config: &Config, data: &Path) -> anyhow::Result<()> {
     if !matches!(command, CarrierCommand::Add { .. }) {
-        super::require_data(data)?;
+        super::require_data(config, data)?;
     }
     let (_, mut connection) = startup::open_store(config, data)?;
     let now = Clock::System.now();

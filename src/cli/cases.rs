@@ -130,7 +130,7 @@ struct ShownDecision<'a> {
 }
 
 pub(super) fn run(command: CasesCommand, config: &Config, data: &Path) -> anyhow::Result<()> {
-    super::require_data(data)?;
+    super::require_data(config, data)?;
     let (_, mut connection) = startup::open_store(config, data)?;
     match command {
         CasesCommand::List { limit, json } => list(&mut connection, limit, json),

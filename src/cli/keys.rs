@@ -21,7 +21,7 @@ pub(super) enum KeysCommand {
 
 pub(super) fn run(command: KeysCommand, config: &Config, data: &Path) -> anyhow::Result<()> {
     let KeysCommand::Show { json } = command;
-    super::require_data(data)?;
+    super::require_data(config, data)?;
     let (_, mut connection) = startup::open_store(config, data)?;
     anyhow::ensure!(!list_key_checks(&mut connection)?.is_empty(), "there are no keys yet: start the gateway once");
     let mut opened = startup::open(config, data)?;

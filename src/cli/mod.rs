@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::casework::builder::{self, BuildError};
-use crate::config::{Config, DEFAULT_DATA_DIRECTORY};
+use crate::config::{Config, DEFAULT_DATA_DIRECTORY, Role};
 use crate::startup;
 use crate::store::connection::StoreLocation;
 
@@ -43,6 +43,8 @@ enum Command {
     /// Cases that were built from the reports.
     #[command(subcommand)]
     Cases(cases::CasesCommand),
+    /// Bring the database to this version's tables. `serve` does so itself where its user may.
+    Migrate,
     /// Make memberships, counts and voices anew from the journal. References and decisions stay.
     Rebuild,
     /// Keys of this installation.
@@ -53,6 +55,9 @@ enum Command {
 /// Where to listen.
 #[derive(Args, Default)]
 pub(crate) struct ServeArgs {
+    /// What this node does; overrides `server.role`.
+    #[arg(long, value_name = "ROLE")]
+    role: Option<Role>,
     /// Address for carriers; overrides `server.listen`.
     #[arg(long, value_name = "ADDR")]
     listen: Option<std::net::SocketAddr>,
@@ -92,19 +97,24 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Config(ConfigCommand::Show) => Ok(write!(io::stdout(), "{}", config.to_toml())?),
         Command::Config(ConfigCommand::Check) => {
             StoreLocation::new(&config.store.url, &cli.data)?;
+            StoreLocation::new(config.store.for_builder(), &cli.data)?;
             Ok(writeln!(io::stdout(), "The configuration is good.")?)
         }
         Command::Carrier(command) => carriers::run(command, &config, &cli.data),
         Command::Cases(command) => cases::run(command, &config, &cli.data),
+        Command::Migrate => {
+            StoreLocation::new(&config.store.url, &cli.data)?.prepare()?;
+            Ok(writeln!(io::stdout(), "The database has this version's tables.")?)
+        }
         Command::Rebuild => rebuild(&config, &cli.data),
         Command::Keys(command) => keys::run(command, &config, &cli.data),
     }
 }
 
 fn rebuild(config: &Config, data: &Path) -> anyhow::Result<()> {
-    require_data(data)?;
-    let (location, _) = startup::open_store(config, data)?;
-    let mut connection = location.open_builder()?;
+    require_data(config, data)?;
+    startup::open_store(config, data)?;
+    let mut connection = StoreLocation::new(config.store.for_builder(), data)?.open_builder()?;
     let goal_seq = builder::begin_rebuild(&mut connection)?;
     let slice_rows = i64::from(config.builder.slice_rows);
     // A gateway that runs builds along; each slice is taken by whoever comes first.
@@ -121,9 +131,9 @@ fn rebuild(config: &Config, data: &Path) -> anyhow::Result<()> {
 }
 
 /// Refuses to make a data directory as a side effect of looking at one.
-fn require_data(data: &Path) -> anyhow::Result<()> {
+fn require_data(config: &Config, data: &Path) -> anyhow::Result<()> {
     anyhow::ensure!(
-        data.is_dir(),
+        data.is_dir() || StoreLocation::new(&config.store.url, data)?.is_shared(),
         "there is no data directory {}: name it with --data, or start the gateway once",
         data.display()
     );

@@ -1,6 +1,7 @@
 //! `spamgate serve`.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,6 +16,9 @@ use crate::telemetry::logs;
 pub(super) fn serve(mut config: Config, data: &Path, args: &ServeArgs) -> anyhow::Result<()> {
     if let Some(listen) = args.listen {
         config.server.listen = listen;
+    }
+    if let Some(role) = args.role {
+        config.server.role = role;
     }
     if let Some(ops_listen) = args.ops_listen {
         config.server.ops_listen = ops_listen;
@@ -31,11 +35,15 @@ async fn run(config: &Config, data: &Path) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut gateway = startup::start(config, data, Clock::System).await?;
-    tracing::info!(
-        server.address = %gateway.address,
-        ops.address = %gateway.ops_address,
-        "taking reports; health and metrics for operators on their own address"
-    );
+    let ops_address = gateway.ops_address;
+    match gateway.address {
+        Some(address) => tracing::info!(
+            server.address = %address,
+            ops.address = %ops_address,
+            "taking reports; health and metrics for operators on their own address"
+        ),
+        None => tracing::info!(ops.address = %ops_address, "building cases; this node takes no reports"),
+    }
     if let Err(error) = greet(&gateway) {
         tracing::warn!(%error, "nobody reads standard output; the gateway runs on");
     }
@@ -75,14 +83,17 @@ fn raise_open_files() {
 
 fn greet(gateway: &startup::Gateway) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "spamgate takes reports on http://{}", gateway.address)?;
-    if let Some(carrier) = &gateway.first_carrier {
-        show_first_carrier(&mut out, carrier, gateway)?;
+    match gateway.address {
+        Some(address) => writeln!(out, "spamgate takes reports on http://{address}")?,
+        None => writeln!(out, "spamgate builds cases; operators look at http://{}", gateway.ops_address)?,
+    }
+    if let (Some(carrier), Some(address)) = (&gateway.first_carrier, gateway.address) {
+        show_first_carrier(&mut out, carrier, address)?;
     }
     out.flush()
 }
 
-fn show_first_carrier(out: &mut impl Write, carrier: &NewCarrier, gateway: &startup::Gateway) -> io::Result<()> {
+fn show_first_carrier(out: &mut impl Write, carrier: &NewCarrier, address: SocketAddr) -> io::Result<()> {
     let now = Moment(Clock::System.now().0).to_rfc3339();
     writeln!(out)?;
     writeln!(
@@ -95,7 +106,7 @@ fn show_first_carrier(out: &mut impl Write, carrier: &NewCarrier, gateway: &star
     writeln!(out)?;
     writeln!(out, "Send a first report:")?;
     writeln!(out)?;
-    writeln!(out, "curl -sS http://{}/v1/reports \\", gateway.address)?;
+    writeln!(out, "curl -sS http://{address}/v1/reports \\")?;
     writeln!(out, "  -H 'Authorization: Bearer {}' -H 'Content-Type: application/json' \\", carrier.api_key.as_str())?;
     writeln!(
         out,

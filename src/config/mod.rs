@@ -81,6 +81,7 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "defaults.toml describes every setting")]
 pub struct ServerSettings {
+    pub role: Role,
     pub listen: SocketAddr,
     pub ops_listen: SocketAddr,
     pub workers: usize,
@@ -91,13 +92,56 @@ pub struct ServerSettings {
     pub shutdown_timeout_s: u64,
 }
 
+/// What a node does.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Everything.
+    All,
+    /// Takes reports.
+    Intake,
+    /// Builds cases, and holds the private key.
+    Review,
+}
+
+impl Role {
+    /// Whether it takes reports.
+    #[must_use]
+    pub const fn takes_reports(self) -> bool {
+        matches!(self, Self::All | Self::Intake)
+    }
+
+    /// Whether it builds cases.
+    #[must_use]
+    pub const fn builds_cases(self) -> bool {
+        matches!(self, Self::All | Self::Review)
+    }
+}
+
 /// The database.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "defaults.toml describes every setting")]
 pub struct StoreSettings {
     pub url: String,
+    pub url_file: String,
+    pub builder_url: String,
+    pub builder_url_file: String,
     pub read_connections: u32,
+}
+
+impl StoreSettings {
+    /// The builder's URL.
+    #[must_use]
+    pub fn for_builder(&self) -> &str {
+        if self.builder_url.is_empty() { &self.url } else { &self.builder_url }
+    }
+}
+
+impl std::fmt::Debug for StoreSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoreSettings").field("url", &without_password(&self.url)).finish_non_exhaustive()
+    }
 }
 
 /// Seen and quotas.
@@ -257,8 +301,10 @@ impl Config {
     }
 
     fn read_secrets(&mut self) -> Result<(), ConfigError> {
-        if !self.fast.url_file.is_empty() {
-            self.fast.url = read_file(Path::new(&self.fast.url_file))?.trim().to_owned();
+        let StoreSettings { url, url_file, builder_url, builder_url_file, .. } = &mut self.store;
+        let secrets = [(&mut self.fast.url, &self.fast.url_file), (url, &*url_file), (builder_url, &*builder_url_file)];
+        for (url, file) in secrets.into_iter().filter(|(_, file)| !file.is_empty()) {
+            *url = read_file(Path::new(file))?.trim().to_owned();
         }
         Ok(())
     }
@@ -322,7 +368,9 @@ impl Config {
     #[must_use]
     pub fn to_toml(&self) -> String {
         let mut shown = self.clone();
-        shown.fast.url = without_password(&shown.fast.url);
+        for url in [&mut shown.fast.url, &mut shown.store.url, &mut shown.store.builder_url] {
+            *url = without_password(url);
+        }
         toml::to_string(&shown).unwrap_or_default()
     }
 }

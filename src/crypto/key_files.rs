@@ -18,6 +18,12 @@ use super::mac::{MacKey, Secret};
 const HEADER: &str = "spamgate key v1";
 /// Longest key file read, bytes.
 const KEY_FILE_MAX_BYTES: u64 = 4096;
+/// Name of the authority's key.
+const AUTHORITY: &str = "authority";
+/// File of its public half, for nodes that hold no private key.
+const PUBLIC_FILE: &str = "authority.pub";
+/// Second line of that file.
+const PUBLIC_PURPOSE: &str = "authority public";
 /// The id of the tag key that the first start makes.
 const FIRST_TAG_KEY_ID: i32 = 1;
 
@@ -66,6 +72,14 @@ pub enum KeyError {
         /// Where they are looked for.
         directory: PathBuf,
     },
+    /// A node that only takes reports holds the key that opens them.
+    #[error(
+        "{path} opens envelopes, and a node with the role `intake` must not hold it: keep it on the review node alone, and put authority.pub here"
+    )]
+    PrivateKeyHere {
+        /// The file.
+        path: PathBuf,
+    },
     /// No random bytes.
     #[error("the system gives no random bytes")]
     Random,
@@ -83,14 +97,14 @@ pub struct KeyCheck {
     pub value: Vec<u8>,
 }
 
-/// The keys of a node with the role `all`: symmetric keys and both halves of the authority's key.
+/// The keys of a node: symmetric keys and the authority's public key; the private one only where envelopes may be opened.
 pub struct NodeKeys {
     /// Tags, ids, receipts, marks.
     pub ring: KeyRing,
     /// For sealing.
     pub authority_public: AuthorityPublicKey,
-    /// For opening.
-    pub authority_private: AuthorityPrivateKey,
+    /// For opening; none on a node that only takes reports.
+    pub authority_private: Option<AuthorityPrivateKey>,
     /// To compare with, or to record in, the database.
     pub checks: Vec<KeyCheck>,
 }
@@ -101,28 +115,90 @@ pub struct NodeKeys {
 /// # Errors
 /// [`KeyError`]; nothing is written unless `may_make`.
 pub fn load_or_make(directory: &Path, known: &[KeyCheck], may_make: bool) -> Result<NodeKeys, KeyError> {
-    let stable = load_secret(directory, "stable", "stable", may_make)?;
-    let tags_name = format!("tags-{FIRST_TAG_KEY_ID}");
-    let tags = load_secret(directory, &tags_name, "tags", may_make)?;
-    let authority = load_secret(directory, "authority", "authority", may_make)?;
+    let symmetric = Symmetric::load(directory, may_make)?;
+    let authority = load_secret(directory, AUTHORITY, AUTHORITY, may_make)?;
     let authority_private = AuthorityPrivateKey::from_secret(&authority)?;
     let public_bytes = authority_private.public_bytes();
-    let checks = vec![
-        KeyCheck { name: "stable".to_owned(), value: check_value(&stable) },
-        KeyCheck { name: tags_name, value: check_value(&tags) },
-        KeyCheck { name: "authority".to_owned(), value: public_bytes.clone() },
-    ];
-    for check in &checks {
-        if known.iter().any(|known| known.name == check.name && known.value != check.value) {
-            return Err(KeyError::Mismatch { name: check.name.clone(), directory: directory.to_owned() });
-        }
+    let keys = symmetric.into_keys(directory, known, &public_bytes, Some(authority_private))?;
+    write_public(directory, &public_bytes)?;
+    Ok(keys)
+}
+
+/// Loads the keys of a node that only takes reports, and compares them with `known`: the authority's public key stands in
+/// a file of its own.
+///
+/// # Errors
+/// [`KeyError`]; also when the private key is there.
+pub fn load_for_intake(directory: &Path, known: &[KeyCheck]) -> Result<NodeKeys, KeyError> {
+    let private = directory.join(format!("{AUTHORITY}.key"));
+    if private.exists() {
+        return Err(KeyError::PrivateKeyHere { path: private });
     }
-    Ok(NodeKeys {
-        ring: KeyRing::new(&stable, FIRST_TAG_KEY_ID, &tags),
-        authority_public: AuthorityPublicKey::from_bytes(&public_bytes)?,
-        authority_private,
-        checks,
-    })
+    let path = directory.join(PUBLIC_FILE);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(KeyError::Missing { path }),
+        Err(source) => return Err(KeyError::Io { path, source }),
+    };
+    let mut lines = text.lines();
+    let public = match (lines.next(), lines.next(), lines.next().and_then(from_hex)) {
+        (Some(HEADER), Some(PUBLIC_PURPOSE), Some(public)) => public,
+        _ => return Err(KeyError::Malformed { path, purpose: PUBLIC_PURPOSE }),
+    };
+    Symmetric::load(directory, false)?.into_keys(directory, known, public.as_slice(), None)
+}
+
+/// The keys that every node holds.
+struct Symmetric {
+    stable: Secret,
+    tags: Secret,
+    tags_name: String,
+}
+
+impl Symmetric {
+    fn load(directory: &Path, may_make: bool) -> Result<Self, KeyError> {
+        let tags_name = format!("tags-{FIRST_TAG_KEY_ID}");
+        Ok(Self {
+            stable: load_secret(directory, "stable", "stable", may_make)?,
+            tags: load_secret(directory, &tags_name, "tags", may_make)?,
+            tags_name,
+        })
+    }
+
+    fn into_keys(
+        self,
+        directory: &Path,
+        known: &[KeyCheck],
+        public_bytes: &[u8],
+        authority_private: Option<AuthorityPrivateKey>,
+    ) -> Result<NodeKeys, KeyError> {
+        let checks = vec![
+            KeyCheck { name: "stable".to_owned(), value: check_value(&self.stable) },
+            KeyCheck { name: self.tags_name, value: check_value(&self.tags) },
+            KeyCheck { name: AUTHORITY.to_owned(), value: public_bytes.to_vec() },
+        ];
+        for check in &checks {
+            if known.iter().any(|known| known.name == check.name && known.value != check.value) {
+                return Err(KeyError::Mismatch { name: check.name.clone(), directory: directory.to_owned() });
+            }
+        }
+        Ok(NodeKeys {
+            ring: KeyRing::new(&self.stable, FIRST_TAG_KEY_ID, &self.tags),
+            authority_public: AuthorityPublicKey::from_bytes(public_bytes)?,
+            authority_private,
+            checks,
+        })
+    }
+}
+
+/// Writes the public key for the nodes that only take reports, unless it is there.
+fn write_public(directory: &Path, public_bytes: &[u8]) -> Result<(), KeyError> {
+    let path = directory.join(PUBLIC_FILE);
+    let text = format!("{HEADER}\n{PUBLIC_PURPOSE}\n{}\n", to_hex(public_bytes));
+    if fs::read_to_string(&path).is_ok_and(|there| there == text) {
+        return Ok(());
+    }
+    fs::write(&path, text).map_err(|source| KeyError::Io { path, source })
 }
 
 fn check_value(secret: &Secret) -> Vec<u8> {
@@ -211,11 +287,26 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let keys = directory.path().join("keys");
         let first = load_or_make(&keys, &[], true).ok().unwrap();
-        for file in fs::read_dir(&keys).unwrap() {
-            assert_eq!(file.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let secrets = fs::read_dir(&keys).unwrap().map(|file| file.unwrap());
+        for file in secrets.filter(|file| file.file_name() != PUBLIC_FILE) {
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         }
         let again = load_or_make(&keys, &first.checks, false).ok().unwrap();
         assert_eq!(again.checks, first.checks);
+    }
+
+    #[test]
+    fn a_node_that_takes_reports_needs_the_public_key_alone_and_refuses_the_private_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let keys = load_or_make(directory.path(), &[], true).ok().unwrap();
+        let refused = load_for_intake(directory.path(), &keys.checks);
+        assert!(matches!(refused, Err(KeyError::PrivateKeyHere { .. })));
+        fs::remove_file(directory.path().join("authority.key")).unwrap();
+        let intake = load_for_intake(directory.path(), &keys.checks).ok().unwrap();
+        assert_eq!(intake.checks, keys.checks);
+        assert!(intake.authority_private.is_none());
+        fs::remove_file(directory.path().join("authority.pub")).unwrap();
+        assert!(matches!(load_for_intake(directory.path(), &keys.checks), Err(KeyError::Missing { .. })));
     }
 
     #[test]

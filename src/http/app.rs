@@ -10,6 +10,7 @@ use super::body::BodyLimits;
 use super::problem::Problem;
 use crate::carrier_api::authenticate::CarrierRegistry;
 use crate::casework::builder_thread::BuilderBell;
+use crate::config::Role;
 use crate::domain::submission::Region;
 use crate::intake::accept::Intake;
 use crate::store::StoreError;
@@ -19,8 +20,13 @@ use crate::telemetry::metrics::Metrics;
 /// How long a request waits for its turn to read.
 const READ_TURN_WAIT: Duration = Duration::from_secs(2);
 
+/// How long a read may take, waiting for a connection included.
+const READ_MAX: Duration = Duration::from_millis(2_500);
+
 /// The gateway, as handlers see it.
 pub struct App {
+    /// What this node does.
+    pub role: Role,
     /// The path of a report.
     pub intake: Intake,
     /// Who may call.
@@ -65,15 +71,16 @@ impl Reads {
             return Err(Problem::store_unavailable());
         };
         let pool = self.pool.clone();
-        let read = move || {
-            // Held until the read has ended, also when its client has left by then.
-            let _turn = turn;
-            read(&mut *pool.get()?)
-        };
-        match web::block(read).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(Problem::store_failed(&error)),
-            Err(_cancelled) => Err(Problem::store_unavailable()),
+        // Goes on when its client leaves. One that hangs gives its turn back: the pool then has no connection for the
+        // next, which hears so in time.
+        let reading = web::block(move || read(&mut *pool.get()?));
+        let outcome = tokio::time::timeout(READ_MAX, reading).await;
+        drop(turn);
+        match outcome {
+            Ok(Ok(Ok(value))) => Ok(value),
+            Ok(Ok(Err(error))) => Err(Problem::store_failed(&error)),
+            // Cancelled, or not in time.
+            Ok(Err(_)) | Err(_) => Err(Problem::store_unavailable()),
         }
     }
 }

@@ -5,16 +5,20 @@ use serde::Serialize;
 
 use super::app::App;
 use super::problem::Problem;
-use crate::store::journal::find_last_seq;
+use crate::store::building::find_cursor_seq;
+use crate::store::journal::count_after;
 
 /// The media type of OpenMetrics text.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The lag is not counted further than this.
+const LAG_COUNTED_MAX_ROWS: i64 = 1_000_000;
 
 #[derive(Serialize)]
 struct Readiness {
     ready: bool,
     /// What is lost at the moment, in sentences.
-    degraded: Vec<&'static str>,
+    degraded: Vec<String>,
     builder_lag_rows: i64,
     queue_length: usize,
 }
@@ -35,18 +39,26 @@ pub async fn readyz(app: web::Data<App>) -> Result<HttpResponse, Problem> {
 }
 
 async fn look(app: &App) -> Result<Readiness, Problem> {
-    let last_seq = app.reads.run(|connection| Ok(find_last_seq(connection)?)).await?;
-    let lag_rows = last_seq.saturating_sub(app.builder.cursor_seq()).max(0);
+    // On a node that builds no cases, another's cursor tells.
+    let lag_rows = app
+        .reads
+        .run(move |connection| {
+            let cursor = find_cursor_seq(connection)?;
+            Ok(count_after(connection, cursor, LAG_COUNTED_MAX_ROWS)?)
+        })
+        .await?;
     let queue_length = app.intake.queue.len();
     app.metrics.builder_lag_rows.set(lag_rows);
     app.metrics.queue_length.set(i64::try_from(queue_length).unwrap_or(i64::MAX));
-    let mut degraded: Vec<&'static str> = app.intake.fast.degradation().into_iter().collect();
-    if app.builder.is_failing() {
-        degraded.push("the builder fails: reports are taken, and no case is built until it is mended");
+    let mut degraded: Vec<String> = app.intake.fast.degradation().into_iter().map(str::to_owned).collect();
+    degraded.extend(app.builder.complaints());
+    let in_doubt = app.intake.location.is_in_doubt();
+    if in_doubt {
+        degraded.push("the database was lost from sight: no report is taken until it was looked at again".to_owned());
     }
-    let writing = !app.intake.queue.is_closed();
-    if !writing {
-        degraded.push("the journal writer has stopped: no report is taken");
+    let writing = !app.intake.queue.is_closed() && !in_doubt;
+    if app.intake.queue.is_closed() {
+        degraded.push("the journal writer has stopped: no report is taken".to_owned());
     }
     Ok(Readiness { ready: writing, degraded, builder_lag_rows: lag_rows, queue_length })
 }

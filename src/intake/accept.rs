@@ -1,6 +1,6 @@
 //! The path of one report, from parsed to acknowledged.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -16,6 +16,8 @@ use crate::domain::report::{Report, ReportId};
 use crate::domain::submission::Submission;
 use crate::domain::vocabulary::{Harm, Source};
 use crate::fast::{Admission, FastState, Probe};
+use crate::store::StoreError;
+use crate::store::connection::StoreLocation;
 use crate::store::journal::JournalRow;
 use crate::telemetry::metrics::Metrics;
 
@@ -86,7 +88,9 @@ pub struct Intake {
     /// The time.
     pub clock: Clock,
     /// Names the store in markers.
-    pub store_epoch: Vec<u8>,
+    pub store_epoch: RwLock<Vec<u8>>,
+    /// Where the journal is.
+    pub location: StoreLocation,
     /// How long an append may take before its outcome is called unknown.
     pub append_timeout: Duration,
     /// What is counted.
@@ -99,6 +103,10 @@ impl Intake {
     /// # Errors
     /// [`Refused`]. A retry with the same submission is always safe.
     pub async fn accept(&self, from: &Sender<'_>, submission: Submission) -> Result<Accepted, Refused> {
+        // What is remembered as stored may be gone from a database that was lost from sight: no yes without a look.
+        if self.location.is_in_doubt() {
+            return Err(Refused::Unavailable(Unavailable::Store));
+        }
         let now = self.clock.now();
         let identity = self.keys.identify(from.owner, &submission);
         let probe = self.probe(from.owner, &identity, &submission, now);
@@ -123,6 +131,23 @@ impl Intake {
         Ok(Accepted { id, receipt, received_at: Some(now), repeat })
     }
 
+    /// Compares what is remembered with the database, when that was lost from sight or is another: markers of an older epoch
+    /// are not believed, and what this node remembers itself is forgotten. To be called on a thread that may block.
+    ///
+    /// # Errors
+    /// When the database cannot be read; the doubt stays.
+    pub fn settle_doubt(&self) -> Result<(), StoreError> {
+        let (epoch, seen) = self.location.read_epoch()?;
+        let mut known = self.store_epoch.write().unwrap_or_else(PoisonError::into_inner);
+        if *known != epoch {
+            *known = epoch;
+            self.fast.forget_all();
+        }
+        drop(known);
+        self.location.settle(seen);
+        Ok(())
+    }
+
     fn probe(&self, owner: Uuid, identity: &Identity, submission: &Submission, now: Moment) -> Probe {
         let body = BodyParts {
             fingerprint: &identity.fingerprint,
@@ -131,9 +156,10 @@ impl Intake {
             province: submission.province.as_deref(),
             occurred_at_micros: submission.occurred_at.0,
         };
+        let epoch = self.store_epoch.read().unwrap_or_else(PoisonError::into_inner);
         Probe {
             id: identity.id,
-            store_mark: self.keys.mark_of_store(&self.store_epoch, identity.id),
+            store_mark: self.keys.mark_of_store(&epoch, identity.id),
             body_mark: self.keys.mark_of_body(identity.id, &body),
             hint_key: mix(owner, &identity.fingerprint),
             quota_key: mix(owner, &identity.reporter_tag),
@@ -209,6 +235,7 @@ impl From<NotAppended> for Refused {
         Self::Unavailable(match reason {
             NotAppended::QueueFull => Unavailable::QueueFull,
             NotAppended::StoreFailed => Unavailable::Store,
+            NotAppended::OutcomeUnknown => Unavailable::TimedOut,
             // Whatever passes the parser fits the table; if a row does not, that is a fault of ours, and no yes.
             NotAppended::RowRefused => Unavailable::Store,
         })

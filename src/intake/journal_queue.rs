@@ -19,7 +19,7 @@ const GATHER_MAX: Duration = Duration::from_millis(1);
 /// Bytes of a row besides its envelope, for the byte bound of the queue.
 const ROW_BYTES: usize = 512;
 
-/// Why a report was not appended. None of them means it is stored.
+/// Why a report was not acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotAppended {
     /// The queue is full.
@@ -28,6 +28,8 @@ pub enum NotAppended {
     StoreFailed,
     /// The database refused this very row.
     RowRefused,
+    /// The database was lost while it had the report: nobody knows whether it is stored.
+    OutcomeUnknown,
 }
 
 /// A report on its way to the journal, with everything the writer does when it is there: the handler may be gone.

@@ -1,11 +1,16 @@
 //! What the builder reads and writes: its cursor, the index of reports, cases, voices and totals.
 //!
-//! Every function works inside the builder's one transaction per slice.
+//! Every function works inside the builder's one transaction per slice. On SQLite, which runs in this process, rows are
+//! looked up and written one by one with statements that stay prepared; PostgreSQL is asked for all of them at once.
 
 use std::collections::HashMap;
 
+use diesel::pg::PgConnection;
 use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Binary, Text};
+use diesel::sqlite::SqliteConnection;
 
+use super::StoreError;
 use super::connection::Connection;
 use super::schema::{builder_cursor, case_totals, caseless_figures, cases, counted_fingerprints, report_index, voices};
 use crate::domain::grouping::GroupKey;
@@ -21,15 +26,62 @@ pub struct Cursor {
     pub furthest_seq: i64,
 }
 
+type CursorColumns = (builder_cursor::seq, builder_cursor::report_id, builder_cursor::furthest_seq);
+const CURSOR_COLUMNS: CursorColumns = (builder_cursor::seq, builder_cursor::report_id, builder_cursor::furthest_seq);
+
+impl From<(i64, Option<Vec<u8>>, i64)> for Cursor {
+    fn from((seq, report_id, furthest_seq): (i64, Option<Vec<u8>>, i64)) -> Self {
+        Self { seq, report_id, furthest_seq }
+    }
+}
+
 /// Finds the cursor.
 ///
 /// # Errors
 /// As the database says.
 pub fn find_cursor(connection: &mut Connection) -> QueryResult<Cursor> {
-    builder_cursor::table
-        .select((builder_cursor::seq, builder_cursor::report_id, builder_cursor::furthest_seq))
-        .first(connection)
-        .map(|(seq, report_id, furthest_seq)| Cursor { seq, report_id, furthest_seq })
+    builder_cursor::table.select(CURSOR_COLUMNS).first::<(i64, Option<Vec<u8>>, i64)>(connection).map(Cursor::from)
+}
+
+/// How far the builder has come.
+///
+/// # Errors
+/// As the database says.
+pub fn find_cursor_seq(connection: &mut Connection) -> QueryResult<i64> {
+    builder_cursor::table.select(builder_cursor::seq).first(connection)
+}
+
+/// Takes the cursor for the transaction, waiting for who has it. On SQLite the transaction has it from its begin on.
+///
+/// # Errors
+/// As the database says.
+pub fn lock_cursor(connection: &mut Connection) -> QueryResult<Cursor> {
+    match connection {
+        Connection::Sqlite(_) => find_cursor(connection),
+        Connection::Postgresql(session) => builder_cursor::table
+            .select(CURSOR_COLUMNS)
+            .for_update()
+            .first::<(i64, Option<Vec<u8>>, i64)>(session)
+            .map(Cursor::from),
+    }
+}
+
+/// Takes the cursor for the transaction, or says at once that another has it.
+///
+/// # Errors
+/// As the database says, or [`StoreError::CursorHeld`].
+pub fn try_lock_cursor(connection: &mut Connection) -> Result<Cursor, StoreError> {
+    match connection {
+        Connection::Sqlite(_) => Ok(find_cursor(connection)?),
+        Connection::Postgresql(session) => builder_cursor::table
+            .select(CURSOR_COLUMNS)
+            .for_update()
+            .skip_locked()
+            .first::<(i64, Option<Vec<u8>>, i64)>(session)
+            .optional()?
+            .map(Cursor::from)
+            .ok_or(StoreError::CursorHeld),
+    }
 }
 
 /// Moves the cursor.
@@ -92,17 +144,24 @@ pub struct IndexRow {
 
 /// Finds where in the journal these report ids stand first.
 ///
-/// One prepared look-up an id: for SQLite, which runs in this process, that is cheaper than parsing a list of a thousand.
-///
 /// # Errors
 /// As the database says.
 pub fn find_indexed_seqs(connection: &mut Connection, ids: &[&[u8]]) -> QueryResult<HashMap<Vec<u8>, i64>> {
-    let mut found = HashMap::new();
-    for id in ids {
-        let seq = report_index::table.find(*id).select(report_index::seq).first(connection).optional()?;
-        found.extend(seq.map(|seq| (id.to_vec(), seq)));
+    match connection {
+        Connection::Sqlite(file) => {
+            let mut found = HashMap::new();
+            for id in ids {
+                let seq = report_index::table.find(*id).select(report_index::seq).first(file).optional()?;
+                found.extend(seq.map(|seq| (id.to_vec(), seq)));
+            }
+            Ok(found)
+        }
+        Connection::Postgresql(session) => report_index::table
+            .filter(report_index::report_id.eq_any(ids))
+            .select((report_index::report_id, report_index::seq))
+            .load::<(Vec<u8>, i64)>(session)
+            .map(|rows| rows.into_iter().collect()),
     }
-    Ok(found)
 }
 
 /// Inserts index rows. In the order of their key they touch each page of the index once.
@@ -110,10 +169,18 @@ pub fn find_indexed_seqs(connection: &mut Connection, ids: &[&[u8]]) -> QueryRes
 /// # Errors
 /// As the database says.
 pub fn insert_index_rows(connection: &mut Connection, rows: &[IndexRow]) -> QueryResult<()> {
-    for row in rows {
-        diesel::insert_into(report_index::table).values(row).execute(connection)?;
+    match connection {
+        Connection::Sqlite(file) => {
+            for row in rows {
+                diesel::insert_into(report_index::table).values(row).execute(file)?;
+            }
+            Ok(())
+        }
+        Connection::Postgresql(_) if rows.is_empty() => Ok(()),
+        Connection::Postgresql(session) => {
+            diesel::copy_from(report_index::table).from_insertable(rows).execute(session).map(|_| ())
+        }
     }
-    Ok(())
 }
 
 /// Marks that a report id was used again for another body.
@@ -146,12 +213,20 @@ pub struct CountedRow {
 /// # Errors
 /// As the database says.
 pub fn find_counted(connection: &mut Connection, fingerprints: &[&[u8]]) -> QueryResult<HashMap<Vec<u8>, CountedRow>> {
-    let mut found = HashMap::new();
-    for fingerprint in fingerprints {
-        let row = counted_fingerprints::table.find(*fingerprint).first::<CountedRow>(connection).optional()?;
-        found.extend(row.map(|row| (row.fingerprint.clone(), row)));
-    }
-    Ok(found)
+    let rows = match connection {
+        Connection::Sqlite(file) => {
+            let mut rows = Vec::new();
+            for fingerprint in fingerprints {
+                let row = counted_fingerprints::table.find(*fingerprint).first::<CountedRow>(file).optional()?;
+                rows.extend(row);
+            }
+            rows
+        }
+        Connection::Postgresql(session) => counted_fingerprints::table
+            .filter(counted_fingerprints::fingerprint.eq_any(fingerprints))
+            .load::<CountedRow>(session)?,
+    };
+    Ok(rows.into_iter().map(|row| (row.fingerprint.clone(), row)).collect())
 }
 
 /// Records counted reports, replacing older ones of the same fingerprint.
@@ -159,10 +234,31 @@ pub fn find_counted(connection: &mut Connection, fingerprints: &[&[u8]]) -> Quer
 /// # Errors
 /// As the database says.
 pub fn upsert_counted(connection: &mut Connection, rows: &[CountedRow]) -> QueryResult<()> {
-    for row in rows {
-        diesel::replace_into(counted_fingerprints::table).values(row).execute(connection)?;
+    match connection {
+        Connection::Sqlite(file) => {
+            for row in rows {
+                diesel::replace_into(counted_fingerprints::table).values(row).execute(file)?;
+            }
+            Ok(())
+        }
+        Connection::Postgresql(session) => {
+            let column = |of: fn(&CountedRow) -> &[u8]| rows.iter().map(of).collect::<Vec<_>>();
+            diesel::sql_query(
+                "INSERT INTO counted_fingerprints (fingerprint, report_id, case_id, received_at) \
+                 SELECT * FROM unnest($1, $2, $3, $4) \
+                 ON CONFLICT (fingerprint) DO UPDATE SET report_id = excluded.report_id, case_id = excluded.case_id, \
+                 received_at = excluded.received_at",
+            )
+            .bind::<Array<Binary>, _>(column(|row| &row.fingerprint))
+            .bind::<Array<Binary>, _>(column(|row| &row.report_id))
+            .bind::<Array<diesel::sql_types::Nullable<BigInt>>, _>(
+                rows.iter().map(|row| row.case_id).collect::<Vec<_>>(),
+            )
+            .bind::<Array<BigInt>, _>(rows.iter().map(|row| row.received_at).collect::<Vec<_>>())
+            .execute(session)
+            .map(|_| ())
+        }
     }
-    Ok(())
 }
 
 /// Forgets counted reports taken before `before_micros`.
@@ -192,49 +288,106 @@ pub struct CaseSpan {
 /// # Errors
 /// As the database says.
 pub fn list_cases_of_groups(connection: &mut Connection, keys: &[&GroupKey]) -> QueryResult<Vec<CaseSpan>> {
-    let mut found = Vec::new();
-    for key in keys {
-        found.extend(
-            cases::table
-                .filter(cases::group_key.eq(key.as_bytes()))
-                .select((cases::id, cases::group_key, cases::opened_seq, cases::closed_seq))
-                .load::<CaseSpan>(connection)?,
-        );
+    let columns = (cases::id, cases::group_key, cases::opened_seq, cases::closed_seq);
+    match connection {
+        Connection::Sqlite(file) => {
+            let mut found = Vec::new();
+            for key in keys {
+                let of_key = cases::table.filter(cases::group_key.eq(key.as_bytes())).select(columns);
+                found.extend(of_key.load::<CaseSpan>(file)?);
+            }
+            Ok(found)
+        }
+        Connection::Postgresql(session) => {
+            let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
+            cases::table.filter(cases::group_key.eq_any(keys)).select(columns).load(session)
+        }
     }
-    Ok(found)
 }
 
-/// Opens a case. `None` when the reference is taken: draw another.
+/// A case to be opened.
+#[derive(Insertable)]
+#[diesel(table_name = cases, treat_none_as_default_value = false)]
+pub struct NewCase {
+    /// Of those that [`reserve_case_ids`] gave.
+    pub id: i64,
+    /// Such as `VN-2026-7K3QXWA4`.
+    pub reference: String,
+    /// What it is found by.
+    pub group_key: Vec<u8>,
+    /// A word of `Category`.
+    pub category: &'static str,
+    /// The journal row that opens it.
+    pub opened_seq: i64,
+}
+
+/// Row ids for at most `count` cases. Those that are not used are lost, which does no harm. Only who holds the cursor opens
+/// cases.
 ///
 /// # Errors
 /// As the database says.
-pub fn insert_case(
-    connection: &mut Connection,
-    reference: &str,
-    key: &GroupKey,
-    category: &str,
-    opened_seq: i64,
-) -> QueryResult<Option<i64>> {
-    let taken = diesel::select(diesel::dsl::exists(cases::table.filter(cases::reference.eq(reference))))
-        .get_result::<bool>(connection)?;
-    if taken {
-        return Ok(None);
+pub fn reserve_case_ids(connection: &mut Connection, count: i64) -> QueryResult<Vec<i64>> {
+    match connection {
+        Connection::Sqlite(file) => {
+            let last = cases::table.select(diesel::dsl::max(cases::id)).first::<Option<i64>>(file)?.unwrap_or(0);
+            Ok((last + 1..=last + count).collect())
+        }
+        Connection::Postgresql(session) => {
+            #[derive(QueryableByName)]
+            struct Reserved {
+                #[diesel(sql_type = BigInt)]
+                id: i64,
+            }
+            diesel::sql_query("SELECT nextval('cases_id_seq') AS id FROM generate_series(1, $1)")
+                .bind::<BigInt, _>(count)
+                .load::<Reserved>(session)
+                .map(|rows| rows.into_iter().map(|row| row.id).collect())
+        }
     }
-    diesel::insert_into(cases::table)
-        .values((
-            cases::reference.eq(reference),
-            cases::group_key.eq(key.as_bytes()),
-            cases::category.eq(category),
-            cases::opened_seq.eq(opened_seq),
-        ))
-        .returning(cases::id)
-        .get_result(connection)
-        .map(Some)
+}
+
+/// Which of these references are taken.
+///
+/// # Errors
+/// As the database says.
+pub fn list_taken_references(connection: &mut Connection, references: &[&str]) -> QueryResult<Vec<String>> {
+    match connection {
+        Connection::Sqlite(file) => {
+            let mut taken = Vec::new();
+            for reference in references {
+                let of_one = cases::table.filter(cases::reference.eq(*reference)).select(cases::reference);
+                taken.extend(of_one.first::<String>(file).optional()?);
+            }
+            Ok(taken)
+        }
+        Connection::Postgresql(session) => {
+            cases::table.filter(cases::reference.eq_any(references)).select(cases::reference).load(session)
+        }
+    }
+}
+
+/// Opens cases.
+///
+/// # Errors
+/// As the database says; a reference that is taken is an error here.
+pub fn insert_cases(connection: &mut Connection, new: &[NewCase]) -> QueryResult<()> {
+    match connection {
+        Connection::Sqlite(file) => {
+            for case in new {
+                diesel::insert_into(cases::table).values(case).execute(file)?;
+            }
+            Ok(())
+        }
+        Connection::Postgresql(_) if new.is_empty() => Ok(()),
+        Connection::Postgresql(session) => {
+            diesel::copy_from(cases::table).from_insertable(new).execute(session).map(|_| ())
+        }
+    }
 }
 
 /// A reporter's part in a case.
-#[derive(Insertable)]
-#[diesel(table_name = voices)]
+#[derive(Insertable, Clone, Copy)]
+#[diesel(table_name = voices, treat_none_as_default_value = false)]
 pub struct VoiceRow<'a> {
     /// The case.
     pub case_id: i64,
@@ -249,7 +402,7 @@ pub struct VoiceRow<'a> {
 }
 
 /// What a voice was before.
-#[derive(Queryable)]
+#[derive(Queryable, Clone)]
 pub struct VoiceBefore {
     /// Counted reports.
     pub reports: i64,
@@ -259,28 +412,97 @@ pub struct VoiceBefore {
     pub attested_by: Vec<u8>,
 }
 
-/// Inserts a voice, unless the case has it already; what it was, then.
+/// Inserts the voices that their cases do not have; of each, in the order given, what it was if there was one.
 ///
 /// # Errors
 /// As the database says.
-pub fn insert_new_voice(connection: &mut Connection, voice: &VoiceRow<'_>) -> QueryResult<Option<VoiceBefore>> {
-    if diesel::insert_or_ignore_into(voices::table).values(voice).execute(connection)? == 1 {
+pub fn insert_new_voices(connection: &mut Connection, new: &[VoiceRow<'_>]) -> QueryResult<Vec<Option<VoiceBefore>>> {
+    match connection {
+        Connection::Sqlite(file) => new.iter().map(|voice| insert_new_voice(file, voice)).collect(),
+        Connection::Postgresql(session) => {
+            let mut before = find_voices(session, new)?;
+            let before: Vec<Option<VoiceBefore>> =
+                new.iter().map(|voice| before.remove(&(voice.case_id, voice.reporter_tag.to_vec()))).collect();
+            let missing = new.iter().zip(&before).filter(|(_, before)| before.is_none());
+            let missing: Vec<VoiceRow<'_>> = missing.map(|(voice, _)| *voice).collect();
+            if !missing.is_empty() {
+                diesel::copy_from(voices::table).from_insertable(&missing).execute(session)?;
+            }
+            Ok(before)
+        }
+    }
+}
+
+/// One statement for a new voice, two for one that was there.
+fn insert_new_voice(file: &mut SqliteConnection, voice: &VoiceRow<'_>) -> QueryResult<Option<VoiceBefore>> {
+    if diesel::insert_or_ignore_into(voices::table).values(voice).execute(file)? == 1 {
         return Ok(None);
     }
     voices::table
         .find((voice.case_id, voice.reporter_tag))
         .select((voices::reports, voices::proof, voices::attested_by))
-        .first(connection)
+        .first(file)
         .map(Some)
 }
 
-/// Writes a voice over what it was. (`REPLACE` and not `UPDATE`: diesel prepares every `UPDATE` anew, and parsing took
-/// half of the builder's time.)
+#[derive(QueryableByName)]
+struct StoredVoice {
+    #[diesel(sql_type = BigInt)]
+    case_id: i64,
+    #[diesel(sql_type = Binary)]
+    reporter_tag: Vec<u8>,
+    #[diesel(sql_type = BigInt)]
+    reports: i64,
+    #[diesel(sql_type = Text)]
+    proof: String,
+    #[diesel(sql_type = Binary)]
+    attested_by: Vec<u8>,
+}
+
+fn find_voices(
+    session: &mut PgConnection,
+    wanted: &[VoiceRow<'_>],
+) -> QueryResult<HashMap<(i64, Vec<u8>), VoiceBefore>> {
+    let found = diesel::sql_query(
+        "SELECT v.case_id, v.reporter_tag, v.reports, v.proof, v.attested_by \
+         FROM unnest($1, $2) AS wanted (case_id, reporter_tag) JOIN voices v USING (case_id, reporter_tag)",
+    )
+    .bind::<Array<BigInt>, _>(wanted.iter().map(|voice| voice.case_id).collect::<Vec<_>>())
+    .bind::<Array<Binary>, _>(wanted.iter().map(|voice| voice.reporter_tag).collect::<Vec<_>>())
+    .load::<StoredVoice>(session)?;
+    let before = |voice: StoredVoice| {
+        let StoredVoice { case_id, reporter_tag, reports, proof, attested_by } = voice;
+        ((case_id, reporter_tag), VoiceBefore { reports, proof, attested_by })
+    };
+    Ok(found.into_iter().map(before).collect())
+}
+
+/// Writes voices over what they were. (`REPLACE` and not `UPDATE` on SQLite: diesel prepares every `UPDATE` anew, and
+/// parsing took half of the builder's time.)
 ///
 /// # Errors
 /// As the database says.
-pub fn replace_voice(connection: &mut Connection, voice: &VoiceRow<'_>) -> QueryResult<()> {
-    diesel::replace_into(voices::table).values(voice).execute(connection).map(|_| ())
+pub fn replace_voices(connection: &mut Connection, changed: &[VoiceRow<'_>]) -> QueryResult<()> {
+    match connection {
+        Connection::Sqlite(file) => {
+            for voice in changed {
+                diesel::replace_into(voices::table).values(voice).execute(file)?;
+            }
+            Ok(())
+        }
+        Connection::Postgresql(session) => diesel::sql_query(
+            "UPDATE voices v SET reports = n.reports, proof = n.proof, attested_by = n.attested_by \
+             FROM unnest($1, $2, $3, $4, $5) AS n (case_id, reporter_tag, reports, proof, attested_by) \
+             WHERE v.case_id = n.case_id AND v.reporter_tag = n.reporter_tag",
+        )
+        .bind::<Array<BigInt>, _>(changed.iter().map(|voice| voice.case_id).collect::<Vec<_>>())
+        .bind::<Array<Binary>, _>(changed.iter().map(|voice| voice.reporter_tag).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(changed.iter().map(|voice| voice.reports).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(changed.iter().map(|voice| voice.proof).collect::<Vec<_>>())
+        .bind::<Array<Binary>, _>(changed.iter().map(|voice| voice.attested_by).collect::<Vec<_>>())
+        .execute(session)
+        .map(|_| ()),
+    }
 }
 
 /// Word for a case whose reports name senders of several kinds.
@@ -288,7 +510,7 @@ pub const MIXED: &str = "mixed";
 
 /// The totals of a case, as stored.
 #[derive(Queryable, Selectable, Insertable, Clone)]
-#[diesel(table_name = case_totals)]
+#[diesel(table_name = case_totals, treat_none_as_default_value = false)]
 pub struct TotalsRow {
     /// The case.
     pub case_id: i64,
@@ -322,20 +544,46 @@ pub struct TotalsRow {
     pub last_report_at: i64,
 }
 
-/// Finds a case's totals; none before its first report is built in.
+/// Finds the totals of these cases; a case has none before its first report is built in.
 ///
 /// # Errors
 /// As the database says.
-pub fn find_totals(connection: &mut Connection, case_id: i64) -> QueryResult<Option<TotalsRow>> {
-    case_totals::table.find(case_id).select(TotalsRow::as_select()).first(connection).optional()
+pub fn list_totals(connection: &mut Connection, case_ids: &[i64]) -> QueryResult<Vec<TotalsRow>> {
+    match connection {
+        Connection::Sqlite(file) => {
+            let mut found = Vec::new();
+            for case_id in case_ids {
+                let of_case = case_totals::table.find(case_id).select(TotalsRow::as_select());
+                found.extend(of_case.first::<TotalsRow>(file).optional()?);
+            }
+            Ok(found)
+        }
+        Connection::Postgresql(session) => case_totals::table
+            .filter(case_totals::case_id.eq_any(case_ids))
+            .select(TotalsRow::as_select())
+            .load(session),
+    }
 }
 
-/// Writes a case's totals over what they were.
+/// Writes the totals of cases over what they were.
 ///
 /// # Errors
 /// As the database says.
-pub fn replace_totals(connection: &mut Connection, totals: &TotalsRow) -> QueryResult<()> {
-    diesel::replace_into(case_totals::table).values(totals).execute(connection).map(|_| ())
+pub fn replace_totals(connection: &mut Connection, totals: &[TotalsRow]) -> QueryResult<()> {
+    match connection {
+        Connection::Sqlite(file) => {
+            for row in totals {
+                diesel::replace_into(case_totals::table).values(row).execute(file)?;
+            }
+            Ok(())
+        }
+        Connection::Postgresql(_) if totals.is_empty() => Ok(()),
+        Connection::Postgresql(session) => {
+            let ids: Vec<i64> = totals.iter().map(|row| row.case_id).collect();
+            diesel::delete(case_totals::table.filter(case_totals::case_id.eq_any(ids))).execute(session)?;
+            diesel::copy_from(case_totals::table).from_insertable(totals).execute(session).map(|_| ())
+        }
+    }
 }
 
 /// A key of the figures of reports that make no case.

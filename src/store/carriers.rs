@@ -40,7 +40,13 @@ pub fn list_carriers(connection: &mut Connection) -> QueryResult<Vec<CarrierRow>
 /// # Errors
 /// As the database says.
 pub fn insert_carrier(connection: &mut Connection, carrier: &CarrierRow) -> QueryResult<bool> {
-    diesel::insert_or_ignore_into(carriers::table).values(carrier).execute(connection).map(|rows| rows == 1)
+    let rows = match connection {
+        Connection::Sqlite(file) => diesel::insert_or_ignore_into(carriers::table).values(carrier).execute(file)?,
+        Connection::Postgresql(session) => {
+            diesel::insert_into(carriers::table).values(carrier).on_conflict_do_nothing().execute(session)?
+        }
+    };
+    Ok(rows == 1)
 }
 
 /// Revokes a carrier's key. `false` when no such carrier has a good key.

@@ -2,8 +2,9 @@
 
 use diesel::prelude::*;
 
-use super::connection::Connection;
-use super::schema::{builder_cursor, case_totals, cases, decisions};
+use super::building;
+use super::connection::{Connection, write_transaction};
+use super::schema::{case_totals, cases, decisions};
 use crate::domain::clock::Moment;
 use crate::domain::vocabulary::CaseStatus;
 
@@ -130,13 +131,13 @@ pub enum Decided {
 /// # Errors
 /// As the database says.
 pub fn decide_case(connection: &mut Connection, reference: &str, decision: &Decision<'_>) -> QueryResult<Decided> {
-    connection.immediate_transaction(|connection| {
-        let (at_seq, furthest_seq) = builder_cursor::table
-            .select((builder_cursor::seq, builder_cursor::furthest_seq))
-            .first::<(i64, i64)>(connection)?;
-        if at_seq < furthest_seq {
+    write_transaction(connection, |connection| {
+        // Waits for the slice in hand: it may count reports into this very case.
+        let cursor = building::lock_cursor(connection)?;
+        if cursor.seq < cursor.furthest_seq {
             return Ok(Decided::Rebuilding);
         }
+        let at_seq = cursor.seq;
         let case = cases::table
             .filter(cases::reference.eq(reference))
             .select((cases::id, cases::closed_seq))

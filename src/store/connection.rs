@@ -1,151 +1,112 @@
-//! Opening SQLite: which file is which, and the settings that make a commit durable.
+//! One connection type and one location type for both engines: what the rest of the program opens.
 
-use std::fs;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use diesel::connection::{Connection as _, SimpleConnection};
-use diesel::prelude::*;
-use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::r2d2::{ManageConnection, Pool, PooledConnection};
 
 use super::StoreError;
+use super::postgresql::{PgServers, Purpose};
+use super::sqlite::SqliteFiles;
 
-/// All migrations of SQLite, in the binary.
-pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
-/// How long a statement waits for a lock, milliseconds.
-const BUSY_TIMEOUT_MS: u32 = 5_000;
-/// How long the journal writer waits for a lock, milliseconds. Nobody but a careless backup should hold one, and callers
-/// are to hear a clear no within 3 s.
-const WRITER_BUSY_TIMEOUT_MS: u32 = 1_000;
-/// How long a request waits for a pooled connection.
+/// How long a read waits for a pooled connection.
 const POOL_WAIT: Duration = Duration::from_secs(2);
-/// Pages of 4 KiB that may gather in the journal's write-ahead log before they are copied into the file: 16 MiB.
-const JOURNAL_CHECKPOINT_PAGES: u32 = 4_000;
-/// The same for `spamgate.db`, of which the builder writes the same pages again and again: 64 MiB.
-const BUILDER_CHECKPOINT_PAGES: u32 = 16_000;
-/// How much of a write-ahead log is kept on disk once it was copied, bytes.
-const WAL_KEPT_BYTES: u32 = 64 << 20;
-/// Page cache of a connection, KiB.
-const CACHE_KIB: u32 = 8 * 1024;
-/// Page cache of the builder, KiB: its indexes are random.
-const BUILDER_CACHE_KIB: u32 = 64 * 1024;
-/// Name of the file written by the journal writer.
-const JOURNAL_FILE: &str = "journal.db";
-/// Name of the file for all else.
-const MAIN_FILE: &str = "spamgate.db";
 
 /// The connection type of every store function.
-pub type Connection = SqliteConnection;
-/// A pool of read connections.
-pub type ReadPool = Pool<ConnectionManager<Connection>>;
+pub type Connection = super::engine::AnyConnection;
 
 /// Where the store is.
-#[derive(Clone, Debug)]
-pub struct StoreLocation {
-    directory: PathBuf,
+#[derive(Clone)]
+pub enum StoreLocation {
+    /// Files in the data directory.
+    Sqlite(SqliteFiles),
+    /// One server, or a primary and its replicas.
+    Postgresql(Arc<PgServers>),
 }
 
 impl StoreLocation {
-    /// The store of `url` (`sqlite:`) in the data directory.
+    /// The store of `url` (`sqlite:`, in the data directory, or `postgresql://…`).
     ///
     /// # Errors
     /// [`StoreError::UnknownEngine`]: SQLite itself would happily create a file named after a mistyped URL.
     pub fn new(url: &str, data_directory: &Path) -> Result<Self, StoreError> {
-        match url {
-            "sqlite:" => Ok(Self { directory: data_directory.to_owned() }),
-            // Only the scheme: the rest of a URL may hold a password.
-            other => Err(StoreError::UnknownEngine(other.split(':').next().unwrap_or_default().to_owned())),
+        // Only the scheme is shown: the rest of a URL may hold a password.
+        match url.split_once(':') {
+            Some(("sqlite", "")) => Ok(Self::Sqlite(SqliteFiles { directory: data_directory.to_owned() })),
+            Some(("postgresql" | "postgres", _)) => Ok(Self::Postgresql(Arc::new(PgServers::new(url)?))),
+            Some((scheme, _)) => Err(StoreError::UnknownEngine(scheme.to_owned())),
+            None => Err(StoreError::UnknownEngine("?".to_owned())),
         }
     }
 
-    fn main_path(&self) -> String {
-        self.directory.join(MAIN_FILE).to_string_lossy().into_owned()
+    /// Whether several nodes share it.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgresql(_))
     }
 
-    /// The journal as a URI, for ATTACH.
-    fn journal_uri(&self, mode: &str) -> String {
-        let path = self.directory.join(JOURNAL_FILE).to_string_lossy().into_owned();
-        let escaped = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23").replace('\'', "%27");
-        format!("file:{escaped}?mode={mode}")
-    }
-
-    /// Makes the directory (0700) and brings both files to this version's tables. Safe beside other processes.
+    /// Brings the store to this version's tables, making what is missing. Safe beside other processes.
     ///
     /// # Errors
-    /// When the directory or a file cannot be written.
+    /// When it cannot be reached or written.
     pub fn prepare(&self) -> Result<(), StoreError> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.directory)
-            .map_err(|source| StoreError::Directory { path: self.directory.clone(), source })?;
-        let mut connection = self.open_both_for_migration()?;
-        // Locks are taken only when there is something to do: every command comes by here, also beside a busy gateway.
-        let is_pending = connection.has_pending_migration(MIGRATIONS);
-        if !is_pending.map_err(|error| StoreError::Migrate(error.to_string()))? {
-            return Ok(());
+        match self {
+            Self::Sqlite(files) => files.prepare(),
+            Self::Postgresql(servers) => servers.prepare(),
         }
-        connection
-            .immediate_transaction(|connection| {
-                connection.run_pending_migrations(MIGRATIONS).map(|_| ()).map_err(MigrateError::Migrate)
-            })
-            .map_err(|error| StoreError::Migrate(error.to_string()))
     }
 
-    /// A connection that may write both files; for migrations only.
+    /// A connection that may change the tables, those of the journal too.
     ///
     /// # Errors
-    /// When a file cannot be opened.
-    pub fn open_both_for_migration(&self) -> Result<Connection, StoreError> {
-        let mut connection = Connection::establish(&self.main_path())?;
-        set_up(&mut connection, &self.journal_uri("rwc"), CACHE_KIB)?;
-        connection.batch_execute("PRAGMA journal.journal_mode = WAL; PRAGMA journal.synchronous = FULL;")?;
-        Ok(connection)
+    /// When it cannot be opened.
+    pub fn open_for_migration(&self) -> Result<Connection, StoreError> {
+        match self {
+            Self::Sqlite(files) => files.open_both_for_migration().map(Connection::Sqlite),
+            Self::Postgresql(servers) => servers.open(Purpose::Command).map(Connection::Postgresql),
+        }
     }
 
-    /// The journal writer's connection: the journal alone, so that its lock and its sync are its own. The main database
-    /// is in memory and stays empty; thus `journal.reports` has one name everywhere.
+    /// The journal writer's connection.
     ///
     /// # Errors
-    /// When the file cannot be opened.
+    /// When it cannot be opened.
     pub fn open_journal_writer(&self) -> Result<Connection, StoreError> {
-        let mut connection = Connection::establish(":memory:")?;
-        connection.batch_execute(&format!(
-            "PRAGMA busy_timeout = {WRITER_BUSY_TIMEOUT_MS}; ATTACH DATABASE '{}' AS journal; \
-             PRAGMA journal.journal_mode = WAL; PRAGMA journal.synchronous = FULL; PRAGMA secure_delete = ON; \
-             PRAGMA trusted_schema = OFF; PRAGMA wal_autocheckpoint = {JOURNAL_CHECKPOINT_PAGES}; \
-             PRAGMA journal.journal_size_limit = {WAL_KEPT_BYTES};",
-            self.journal_uri("rw"),
-        ))?;
-        Ok(connection)
+        match self {
+            Self::Sqlite(files) => files.open_journal_writer().map(Connection::Sqlite),
+            Self::Postgresql(servers) => servers.open(Purpose::Writer).map(Connection::Postgresql),
+        }
     }
 
-    /// A connection that reads both files and may write `spamgate.db`.
+    /// A connection that reads everything and writes all but the journal.
     ///
     /// # Errors
-    /// When a file cannot be opened.
+    /// When it cannot be opened.
     pub fn open(&self) -> Result<Connection, StoreError> {
-        self.open_with_cache(CACHE_KIB)
+        match self {
+            Self::Sqlite(files) => files.open().map(Connection::Sqlite),
+            Self::Postgresql(servers) => servers.open(Purpose::Command).map(Connection::Postgresql),
+        }
     }
 
-    /// The same, with the builder's larger cache.
+    /// The same, as the builder needs it.
     ///
     /// # Errors
-    /// When a file cannot be opened.
+    /// When it cannot be opened.
     pub fn open_builder(&self) -> Result<Connection, StoreError> {
-        let mut connection = self.open_with_cache(BUILDER_CACHE_KIB)?;
-        connection.batch_execute(&format!("PRAGMA wal_autocheckpoint = {BUILDER_CHECKPOINT_PAGES}"))?;
-        Ok(connection)
+        match self {
+            Self::Sqlite(files) => files.open_builder().map(Connection::Sqlite),
+            Self::Postgresql(servers) => servers.open(Purpose::Builder).map(Connection::Postgresql),
+        }
     }
 
-    fn open_with_cache(&self, cache_kib: u32) -> Result<Connection, StoreError> {
-        let mut connection = Connection::establish(&self.main_path())?;
-        // Read-only, because BEGIN IMMEDIATE takes the write lock of every attached file that is not: the builder and
-        // the journal writer would stand in each other's way.
-        set_up(&mut connection, &self.journal_uri("ro"), cache_kib)?;
-        Ok(connection)
+    fn open_reader(&self) -> Result<Connection, StoreError> {
+        match self {
+            Self::Sqlite(files) => files.open().map(Connection::Sqlite),
+            Self::Postgresql(servers) => servers.open(Purpose::Read).map(Connection::Postgresql),
+        }
     }
 
     /// A pool of `size` connections for reads.
@@ -153,42 +114,167 @@ impl StoreLocation {
     /// # Errors
     /// When the first connection cannot be opened.
     pub fn open_pool(&self, size: u32) -> Result<ReadPool, StoreError> {
-        let customizer = Attach { journal_uri: self.journal_uri("ro") };
-        let pool = Pool::builder()
-            .max_size(size)
-            .min_idle(Some(1))
-            .connection_timeout(POOL_WAIT)
-            .connection_customizer(Box::new(customizer))
-            .build(ConnectionManager::new(self.main_path()))?;
-        Ok(pool)
+        let current = RwLock::new((self.generation(), self.make_pool(size)?));
+        Ok(ReadPool(Arc::new(ReadPoolParts { location: self.clone(), size, current })))
+    }
+
+    fn make_pool(&self, size: u32) -> Result<Pool<Opener>, StoreError> {
+        let builder = Pool::builder().max_size(size).min_idle(Some(0)).connection_timeout(POOL_WAIT);
+        // Not connected yet: reads fail one by one while the database is away, and the pool stays.
+        Ok(builder.build_unchecked(Opener(self.clone())))
+    }
+
+    /// Changes whenever another server, or a restored database, has become the one to talk to: connections of an older
+    /// generation are to be left.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        match self {
+            Self::Sqlite(_) => 0,
+            Self::Postgresql(servers) => servers.generation(),
+        }
+    }
+
+    /// Whether the database was lost from sight since what is in memory about it was last compared. What is remembered as
+    /// stored cannot be vouched for then: it may come back from a backup.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::Postgresql(servers) => servers.is_in_doubt(),
+        }
+    }
+
+    /// Says that the database was lost from sight.
+    pub fn doubt(&self) {
+        if let Self::Postgresql(servers) = self {
+            servers.doubt();
+        }
+    }
+
+    /// What names this very store in markers: another after it was restored, or taken over by a replica. With it how often
+    /// the store had been lost from sight before, for [`StoreLocation::settle`].
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read_epoch(&self) -> Result<(Vec<u8>, u64), StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok((super::journal::find_store_epoch(&mut self.open()?)?, 0)),
+            Self::Postgresql(servers) => {
+                let seen = servers.doubts();
+                let (connection, identity) = servers.open_identified(Purpose::Read)?;
+                let mut epoch = super::journal::find_store_epoch(&mut Connection::Postgresql(connection))?;
+                epoch.extend_from_slice(&identity.to_bytes());
+                Ok((epoch, seen))
+            }
+        }
+    }
+
+    /// Ends the doubt of the first `seen` times.
+    pub fn settle(&self, seen: u64) {
+        if let Self::Postgresql(servers) = self {
+            servers.settle(seen);
+        }
+    }
+
+    /// Keeps an eye on the servers until the location is dropped: which of them takes writes, and whether it is still the
+    /// same. SQLite needs none.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn watch(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgresql(servers) => PgServers::watch(servers),
+        }
     }
 }
 
-#[derive(Debug)]
-struct Attach {
-    journal_uri: String,
-}
+/// Makes pooled connections.
+pub struct Opener(StoreLocation);
 
-impl CustomizeConnection<Connection, diesel::r2d2::Error> for Attach {
-    fn on_acquire(&self, connection: &mut Connection) -> Result<(), diesel::r2d2::Error> {
-        set_up(connection, &self.journal_uri, CACHE_KIB).map_err(diesel::r2d2::Error::QueryError)
+impl ManageConnection for Opener {
+    type Connection = Connection;
+    type Error = StoreError;
+
+    fn connect(&self) -> Result<Connection, StoreError> {
+        self.0.open_reader()
+    }
+
+    fn is_valid(&self, connection: &mut Connection) -> Result<(), StoreError> {
+        Ok(connection.batch_execute("SELECT 1")?)
+    }
+
+    fn has_broken(&self, connection: &mut Connection) -> bool {
+        diesel::r2d2::R2D2Connection::is_broken(connection)
     }
 }
 
-/// `busy_timeout` comes first, so that setting the others can wait. FULL: with NORMAL a power cut takes acknowledged
-/// commits, and `kill -9` does not show it.
-fn set_up(connection: &mut Connection, journal_uri: &str, cache_kib: u32) -> QueryResult<()> {
-    connection.batch_execute(&format!(
-        "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA main.journal_mode = WAL; PRAGMA main.synchronous = FULL; \
-         PRAGMA main.cache_size = -{cache_kib}; ATTACH DATABASE '{journal_uri}' AS journal; \
-         PRAGMA main.journal_size_limit = {WAL_KEPT_BYTES}; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;",
-    ))
+/// A pool of connections for reading. After a failover it is made anew: connections to the old server may hang for ever.
+#[derive(Clone)]
+pub struct ReadPool(Arc<ReadPoolParts>);
+
+struct ReadPoolParts {
+    location: StoreLocation,
+    size: u32,
+    current: RwLock<(u64, Pool<Opener>)>,
 }
 
-#[derive(Debug, thiserror::Error)]
-enum MigrateError {
-    #[error(transparent)]
-    Transaction(#[from] diesel::result::Error),
-    #[error("{0}")]
-    Migrate(Box<dyn std::error::Error + Send + Sync>),
+impl ReadPool {
+    /// Connections at most.
+    #[must_use]
+    pub fn max_size(&self) -> u32 {
+        self.0.size
+    }
+
+    /// A connection, at most after two seconds.
+    ///
+    /// # Errors
+    /// When none came free or could be opened.
+    pub fn get(&self) -> Result<PooledConnection<Opener>, StoreError> {
+        Ok(self.pool()?.get()?)
+    }
+
+    fn pool(&self) -> Result<Pool<Opener>, StoreError> {
+        let parts = &self.0;
+        let generation = parts.location.generation();
+        let (made_for, pool) = parts.current.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if made_for == generation {
+            return Ok(pool);
+        }
+        let fresh = parts.location.make_pool(parts.size)?;
+        *parts.current.write().unwrap_or_else(PoisonError::into_inner) = (generation, fresh.clone());
+        Ok(fresh)
+    }
+}
+
+/// Runs `work` in a transaction that may write. On SQLite it takes the write lock first: a transaction that reads and then
+/// writes would fail at once when another has written in between.
+///
+/// # Errors
+/// As `work` says, or the database.
+pub fn write_transaction<T, E: From<diesel::result::Error>>(
+    connection: &mut Connection,
+    work: impl FnOnce(&mut Connection) -> Result<T, E>,
+) -> Result<T, E> {
+    match connection {
+        Connection::Postgresql(session) => AnsiTransactionManager::begin_transaction(session)?,
+        Connection::Sqlite(file) => AnsiTransactionManager::begin_transaction_sql(file, "BEGIN IMMEDIATE")?,
+    }
+    match work(connection) {
+        Ok(value) => {
+            match connection {
+                Connection::Postgresql(session) => AnsiTransactionManager::commit_transaction(session)?,
+                Connection::Sqlite(file) => AnsiTransactionManager::commit_transaction(file)?,
+            }
+            Ok(value)
+        }
+        Err(error) => {
+            // The first error tells more; a connection that cannot roll back is broken and found to be so at its next use.
+            let _ = match connection {
+                Connection::Postgresql(session) => AnsiTransactionManager::rollback_transaction(session),
+                Connection::Sqlite(file) => AnsiTransactionManager::rollback_transaction(file),
+            };
+            Err(error)
+        }
+    }
 }

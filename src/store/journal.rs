@@ -1,10 +1,15 @@
-//! The journal: the append-only table of accepted reports, written by one thread, read in order by the builder.
+//! The journal: the append-only table of accepted reports, written by one thread of each node, read in order by the
+//! builder.
 
+use diesel::connection::SimpleConnection;
+use diesel::pg::PgConnection;
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel::sqlite::SqliteConnection;
 
 use super::StoreError;
 use super::connection::Connection;
-use super::schema::{data_keys, meta, reports};
+use super::schema::{arrivals, data_keys, meta, reports};
 use crate::crypto::envelope::SealedDataKey;
 use crate::crypto::key_ring::BodyParts;
 use crate::domain::report::Report;
@@ -38,50 +43,87 @@ struct NewRow<'a> {
     envelope: &'a [u8],
 }
 
-/// Appends one report. Within a transaction of the caller's.
-///
-/// # Errors
-/// As the database says.
-pub fn insert_report(connection: &mut Connection, report: &Report) -> QueryResult<()> {
-    let row = NewRow {
-        report_id: report.id.as_bytes(),
-        event_kind: EventKind::Report.as_str(),
-        source: report.source.as_str(),
-        owner: report.owner.as_bytes(),
-        reporter_tag: &report.reporter_tag,
-        proof: report.proof.as_str(),
-        sender_kind: report.sender_kind.as_str(),
-        sender_tag: report.sender_tag.as_ref().map(<[u8; 16]>::as_slice),
-        channel: report.channel.as_str(),
-        category: report.category.as_str(),
-        harm: report.harm.map(Harm::as_str),
-        money_lost: report.money_lost,
-        province: report.province.as_deref(),
-        occurred_at: report.occurred_at.0,
-        received_at: report.received_at.0,
-        fingerprint: &report.fingerprint,
-        text_tag: report.text_tag.as_ref().map(<[u8; 16]>::as_slice),
-        track_tag: &report.track_tag,
-        tag_key_id: report.tag_key_id,
-        data_key_id: report.data_key_id,
-        envelope: &report.envelope,
-    };
-    diesel::insert_into(reports::table).values(&row).execute(connection).map(|_| ())
+impl<'a> NewRow<'a> {
+    fn of(report: &'a Report) -> Self {
+        Self {
+            report_id: report.id.as_bytes(),
+            event_kind: EventKind::Report.as_str(),
+            source: report.source.as_str(),
+            owner: report.owner.as_bytes(),
+            reporter_tag: &report.reporter_tag,
+            proof: report.proof.as_str(),
+            sender_kind: report.sender_kind.as_str(),
+            sender_tag: report.sender_tag.as_ref().map(<[u8; 16]>::as_slice),
+            channel: report.channel.as_str(),
+            category: report.category.as_str(),
+            harm: report.harm.map(Harm::as_str),
+            money_lost: report.money_lost,
+            province: report.province.as_deref(),
+            occurred_at: report.occurred_at.0,
+            received_at: report.received_at.0,
+            fingerprint: &report.fingerprint,
+            text_tag: report.text_tag.as_ref().map(<[u8; 16]>::as_slice),
+            track_tag: &report.track_tag,
+            tag_key_id: report.tag_key_id,
+            data_key_id: report.data_key_id,
+            envelope: &report.envelope,
+        }
+    }
 }
 
-/// Records a sealed data key; one that is there already stays.
+/// Appends reports, and before them those of `data_keys` that are not there yet: one commit, durable when this returns.
 ///
 /// # Errors
-/// As the database says.
-pub fn insert_data_key(connection: &mut Connection, key: &SealedDataKey) -> QueryResult<()> {
-    diesel::insert_or_ignore_into(data_keys::table)
-        .values((
-            data_keys::id.eq(key.id),
-            data_keys::created_at.eq(key.created_at_micros),
-            data_keys::sealed.eq(&key.sealed),
-        ))
-        .execute(connection)
-        .map(|_| ())
+/// As the database says. Nothing of it is stored then, unless the connection was lost: then nobody knows.
+pub fn append(connection: &mut Connection, data_keys: &[&SealedDataKey], rows: &[&Report]) -> QueryResult<()> {
+    match connection {
+        Connection::Sqlite(file) => append_to_file(file, data_keys, rows),
+        Connection::Postgresql(session) => append_by_copy(session, data_keys, rows),
+    }
+}
+
+/// One prepared statement for all rows.
+fn append_to_file(file: &mut SqliteConnection, data_keys: &[&SealedDataKey], rows: &[&Report]) -> QueryResult<()> {
+    file.batch_execute("BEGIN IMMEDIATE")?;
+    let insert_all = |file: &mut SqliteConnection| -> QueryResult<()> {
+        for key in data_keys {
+            diesel::insert_or_ignore_into(data_keys::table).values(values_of(key)).execute(file)?;
+        }
+        for report in rows {
+            diesel::insert_into(reports::table).values(&NewRow::of(report)).execute(file)?;
+        }
+        file.batch_execute("COMMIT")
+    };
+    let outcome = insert_all(file);
+    if outcome.is_err() {
+        // After a failed COMMIT there may or may not be a transaction left; without one this fails, which is fine.
+        let _ = file.batch_execute("ROLLBACK");
+    }
+    outcome
+}
+
+/// `COPY` is a transaction of its own: three messages for a whole batch. A data key is committed before the first report
+/// that uses it; one without reports does no harm.
+fn append_by_copy(session: &mut PgConnection, data_keys: &[&SealedDataKey], rows: &[&Report]) -> QueryResult<()> {
+    for key in data_keys {
+        diesel::insert_into(data_keys::table).values(values_of(key)).on_conflict_do_nothing().execute(session)?;
+    }
+    let rows: Vec<NewRow<'_>> = rows.iter().map(|report| NewRow::of(report)).collect();
+    diesel::copy_from(reports::table).from_insertable(&rows).execute(session).map(|_| ())
+}
+
+type DataKeyValues<'a> = (
+    diesel::dsl::Eq<data_keys::id, i64>,
+    diesel::dsl::Eq<data_keys::created_at, i64>,
+    diesel::dsl::Eq<data_keys::sealed, &'a [u8]>,
+);
+
+fn values_of(key: &SealedDataKey) -> DataKeyValues<'_> {
+    (
+        data_keys::id.eq(key.id),
+        data_keys::created_at.eq(key.created_at_micros),
+        data_keys::sealed.eq(key.sealed.as_slice()),
+    )
 }
 
 /// Finds a sealed data key.
@@ -109,10 +151,7 @@ pub fn find_store_epoch(connection: &mut Connection) -> QueryResult<Vec<u8>> {
 /// # Errors
 /// As the database says. Needs a connection that may write the journal.
 pub fn renew_store_epoch(connection: &mut Connection, epoch: &[u8]) -> QueryResult<()> {
-    diesel::replace_into(meta::table)
-        .values((meta::name.eq("store_epoch"), meta::value.eq(epoch)))
-        .execute(connection)
-        .map(|_| ())
+    diesel::update(meta::table.find("store_epoch")).set(meta::value.eq(epoch)).execute(connection).map(|_| ())
 }
 
 /// What the builder reads of a row: all but what is sealed.
@@ -222,13 +261,19 @@ impl TryFrom<StoredRow> for JournalRow {
     }
 }
 
-/// Lists at most `limit` rows after `seq`, in order.
+/// Lists at most `limit` rows after `seq` and before `horizon`, in order.
 ///
 /// # Errors
 /// As the database says, or a word that this version does not know.
-pub fn list_after(connection: &mut Connection, seq: i64, limit: i64) -> Result<Vec<JournalRow>, StoreError> {
+pub fn list_between(
+    connection: &mut Connection,
+    seq: i64,
+    horizon: i64,
+    limit: i64,
+) -> Result<Vec<JournalRow>, StoreError> {
     reports::table
         .filter(reports::seq.gt(seq))
+        .filter(reports::seq.lt(horizon))
         .order(reports::seq)
         .limit(limit)
         .select(StoredRow::as_select())
@@ -238,13 +283,77 @@ pub fn list_after(connection: &mut Connection, seq: i64, limit: i64) -> Result<V
         .collect()
 }
 
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+}
+
+/// Before which `seq` the journal is complete: no row can come there any more. To be asked before the rows are read.
+///
+/// SQLite has one writer, so it is complete up to its end. In PostgreSQL a transaction that began earlier may commit later.
+///
+/// # Errors
+/// As the database says.
+pub fn find_horizon(connection: &mut Connection) -> QueryResult<i64> {
+    match connection {
+        Connection::Sqlite(_) => Ok(i64::MAX),
+        Connection::Postgresql(session) => diesel::sql_query("SELECT journal.horizon() AS number")
+            .get_result::<Number>(session)
+            .map(|horizon| horizon.number),
+    }
+}
+
+/// The `seq` of the row that is `rows` after the next one after `seq`; none when there are not so many.
+///
+/// # Errors
+/// As the database says.
+pub fn find_seq_after(connection: &mut Connection, seq: i64, rows: i64) -> QueryResult<Option<i64>> {
+    if let Connection::Sqlite(_) = connection {
+        // One writer leaves no gaps to speak of, and arithmetic reads no pages.
+        let last_seq = find_last_seq(connection)?;
+        return Ok((last_seq > seq + rows).then_some(seq + rows + 1));
+    }
+    let after = arrivals::table.filter(arrivals::seq.gt(seq)).order(arrivals::seq);
+    after.select(arrivals::seq).offset(rows).first(connection).optional()
+}
+
+/// The `seq` after which the newest `rows` rows stand; 0 when there are not so many.
+///
+/// # Errors
+/// As the database says.
+pub fn find_seq_before_newest(connection: &mut Connection, rows: i64) -> QueryResult<i64> {
+    if let Connection::Sqlite(_) = connection {
+        return find_last_seq(connection).map(|last_seq| (last_seq - rows).max(0));
+    }
+    let newest_first = arrivals::table.order(arrivals::seq.desc()).select(arrivals::seq);
+    newest_first.offset(rows).first(connection).optional().map(Option::unwrap_or_default)
+}
+
+/// How many rows stand after `seq`; not counted further than `at_most`.
+///
+/// # Errors
+/// As the database says.
+pub fn count_after(connection: &mut Connection, seq: i64, at_most: i64) -> QueryResult<i64> {
+    match connection {
+        Connection::Sqlite(_) => Ok((find_last_seq(connection)? - seq).clamp(0, at_most)),
+        Connection::Postgresql(session) => diesel::sql_query(
+            "SELECT count(*) AS number FROM (SELECT FROM journal.arrivals WHERE seq > $1 LIMIT $2) AS counted",
+        )
+        .bind::<BigInt, _>(seq)
+        .bind::<BigInt, _>(at_most)
+        .get_result::<Number>(session)
+        .map(|counted| counted.number),
+    }
+}
+
 /// The last `seq` of the journal; 0 when it is empty.
 ///
 /// # Errors
 /// As the database says.
 pub fn find_last_seq(connection: &mut Connection) -> QueryResult<i64> {
-    reports::table
-        .select(diesel::dsl::max(reports::seq))
+    arrivals::table
+        .select(diesel::dsl::max(arrivals::seq))
         .first::<Option<i64>>(connection)
         .map(Option::unwrap_or_default)
 }
@@ -254,7 +363,7 @@ pub fn find_last_seq(connection: &mut Connection) -> QueryResult<i64> {
 /// # Errors
 /// As the database says.
 pub fn find_report_id_at(connection: &mut Connection, seq: i64) -> QueryResult<Option<Vec<u8>>> {
-    reports::table.find(seq).select(reports::report_id).first(connection).optional()
+    arrivals::table.find(seq).select(arrivals::report_id).first(connection).optional()
 }
 
 /// The row at `seq`.

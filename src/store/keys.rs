@@ -23,9 +23,15 @@ pub fn list_key_checks(connection: &mut Connection) -> QueryResult<Vec<KeyCheck>
 /// As the database says.
 pub fn insert_key_checks(connection: &mut Connection, checks: &[KeyCheck]) -> QueryResult<()> {
     for check in checks {
-        diesel::insert_or_ignore_into(key_checks::table)
-            .values((key_checks::name.eq(&check.name), key_checks::value.eq(&check.value)))
-            .execute(connection)?;
+        let values = (key_checks::name.eq(&check.name), key_checks::value.eq(&check.value));
+        match connection {
+            Connection::Sqlite(file) => {
+                diesel::insert_or_ignore_into(key_checks::table).values(values).execute(file)?;
+            }
+            Connection::Postgresql(session) => {
+                diesel::insert_into(key_checks::table).values(values).on_conflict_do_nothing().execute(session)?;
+            }
+        }
     }
     Ok(())
 }

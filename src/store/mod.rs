@@ -1,16 +1,22 @@
 //! The databases, behind diesel: the only place that knows SQL.
 //!
-//! SQLite is two files, because one file has one writer: `journal.db`, written by the journal writer alone, and
-//! `spamgate.db`, everything else. Readers open the second and attach the first read-only.
+//! Two engines, one query text: [`connection::Connection`] is either, and [`sqlite`] and [`postgresql`] open them. Where
+//! thousands of rows are looked up or written at once the engines want different things, and a function has two ways:
+//! SQLite runs in this process, so one prepared statement a row is cheapest; PostgreSQL is asked once for all rows.
 
 pub mod building;
 pub mod carriers;
 pub mod cases;
 pub mod connection;
+pub mod duty;
+pub mod engine;
 pub mod journal;
 pub mod keys;
+pub mod postgresql;
 pub mod reports;
 pub mod schema;
+pub mod sqlite;
+pub mod upkeep;
 
 use std::path::PathBuf;
 
@@ -18,8 +24,17 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The URL is of no engine known.
-    #[error("store.url: `{0}` is no engine this version has: use `sqlite:`")]
+    #[error("store.url: `{0}` is no engine: use `sqlite:` or `postgresql:`")]
     UnknownEngine(String),
+    /// The URL cannot be read; it is not shown, because it may hold a password.
+    #[error("store.url cannot be read: {0}")]
+    BadUrl(&'static str),
+    /// Only a server that was taken over from is to be found.
+    #[error("the only server that takes writes is on an older timeline than one seen before: it was failed over from")]
+    OldPrimary,
+    /// No thread could be started.
+    #[error("no thread can be started: {0}")]
+    Thread(std::io::Error),
     /// The data directory cannot be used.
     #[error("data directory {path}: {source}")]
     Directory {
@@ -37,6 +52,9 @@ pub enum StoreError {
     /// No pooled connection became free in time.
     #[error("no database connection became free in time: {0}")]
     Pool(#[from] diesel::r2d2::PoolError),
+    /// Another node's builder is at work.
+    #[error("another builder holds the cursor: the database is locked for this one")]
+    CursorHeld,
     /// Migrations failed.
     #[error("the database cannot be brought to this version: {0}")]
     Migrate(String),
@@ -54,7 +72,13 @@ impl StoreError {
     /// Whether another connection holds the lock that was asked for: not a failure, try again later.
     #[must_use]
     pub fn is_locked(&self) -> bool {
-        matches!(self, Self::Query(diesel::result::Error::DatabaseError(_, information))
-            if information.message().contains("locked"))
+        match self {
+            Self::CursorHeld => true,
+            // What SQLite says of BEGIN IMMEDIATE.
+            Self::Query(diesel::result::Error::DatabaseError(_, information)) => {
+                information.message() == "database is locked"
+            }
+            _ => false,
+        }
     }
 }

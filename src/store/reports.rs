@@ -5,9 +5,8 @@ use diesel::prelude::*;
 
 use super::StoreError;
 use super::connection::Connection;
-use super::journal::find_last_seq;
-
-use super::schema::{builder_cursor, cases, report_index, reports};
+use super::journal::find_seq_after;
+use super::schema::{arrivals, builder_cursor, report_status};
 use crate::domain::clock::Moment;
 use crate::domain::report::ReportId;
 use crate::domain::vocabulary::{CaseStatus, ReportStatus};
@@ -46,45 +45,45 @@ pub fn find_report(connection: &mut Connection, id: ReportId, owner: &[u8]) -> R
         if let Some(found) = find_indexed(connection, id, owner)? {
             return Ok(LookUp::Found(found));
         }
-        let received_at = reports::table
-            .filter(reports::seq.gt(cursor))
-            .filter(reports::seq.le(cursor + LOOK_UP_LAG_MAX_ROWS))
-            .filter(reports::report_id.eq(id.as_bytes().as_slice()))
-            .filter(reports::owner.eq(owner))
-            .select(reports::received_at)
+        let too_far = find_seq_after(connection, cursor, LOOK_UP_LAG_MAX_ROWS)?;
+        let received_at = arrivals::table
+            .filter(arrivals::seq.gt(cursor))
+            .filter(arrivals::seq.lt(too_far.unwrap_or(i64::MAX)))
+            .filter(arrivals::report_id.eq(id.as_bytes().as_slice()))
+            .filter(arrivals::owner.eq(owner))
+            .select(arrivals::received_at)
             .first::<i64>(connection)
             .optional()?;
         if let Some(received_at) = received_at {
             let status = ReportStatus::Accepted;
             return Ok(LookUp::Found(FoundReport { status, received_at: Moment(received_at), case: None }));
         }
-        let lag_rows = find_last_seq(connection)? - cursor;
-        Ok(if lag_rows > LOOK_UP_LAG_MAX_ROWS { LookUp::TooFarBehind } else { LookUp::NotFound })
+        Ok(if too_far.is_some() { LookUp::TooFarBehind } else { LookUp::NotFound })
     })
 }
 
 fn find_indexed(connection: &mut Connection, id: ReportId, owner: &[u8]) -> Result<Option<FoundReport>, StoreError> {
-    type Row = (i64, bool, Option<Vec<u8>>, Option<(String, String)>);
-    let row = report_index::table
-        .left_join(cases::table.on(report_index::case_id.eq(cases::id.nullable())))
-        .filter(report_index::report_id.eq(id.as_bytes().as_slice()))
-        .filter(report_index::owner.eq(owner))
+    type Row = (i64, bool, Option<Vec<u8>>, Option<String>, Option<String>);
+    let row = report_status::table
+        .filter(report_status::report_id.eq(id.as_bytes().as_slice()))
+        .filter(report_status::owner.eq(owner))
         .select((
-            report_index::seq,
-            report_index::conflict,
-            report_index::repeat_of,
-            (cases::reference, cases::status).nullable(),
+            report_status::seq,
+            report_status::conflict,
+            report_status::repeat_of,
+            report_status::reference,
+            report_status::status,
         ))
         .first::<Row>(connection)
         .optional()?;
-    let Some((seq, conflict, repeat_of, case)) = row else { return Ok(None) };
-    let received_at = reports::table.find(seq).select(reports::received_at).first::<i64>(connection)?;
+    let Some((seq, conflict, repeat_of, reference, case_status)) = row else { return Ok(None) };
+    let received_at = arrivals::table.find(seq).select(arrivals::received_at).first::<i64>(connection)?;
     let status = match (conflict, repeat_of) {
         (true, _) => ReportStatus::Conflict,
         (false, Some(_)) => ReportStatus::Repeat,
         (false, None) => ReportStatus::Counted,
     };
-    let case = match case {
+    let case = match reference.zip(case_status) {
         Some((reference, status)) => {
             let status = CaseStatus::parse(&status).ok_or(StoreError::UnknownWord { seq, column: "cases.status" })?;
             Some((reference, status))

@@ -12,7 +12,6 @@ diesel::table! {
 diesel::table! {
     journal.reports (seq) {
         seq -> BigInt,
-        xid -> BigInt,
         report_id -> Binary,
         event_kind -> Text,
         source -> Text,
@@ -35,6 +34,20 @@ diesel::table! {
         tag_key_id -> Integer,
         data_key_id -> BigInt,
         envelope -> Binary,
+    }
+}
+diesel::table! {
+    journal.arrivals (seq) { seq -> BigInt, report_id -> Binary, owner -> Binary, received_at -> BigInt, }
+}
+diesel::table! {
+    report_status (report_id) {
+        report_id -> Binary,
+        seq -> BigInt,
+        owner -> Binary,
+        repeat_of -> Nullable<Binary>,
+        conflict -> Bool,
+        reference -> Nullable<Text>,
+        status -> Nullable<Text>,
     }
 }
 diesel::table! {
@@ -133,6 +146,6 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(cases, case_totals, decisions, report_index);
+diesel::allow_tables_to_appear_in_same_query!(cases, case_totals, decisions);
 diesel::joinable!(case_totals -> cases (case_id));
 diesel::joinable!(decisions -> cases (case_id));

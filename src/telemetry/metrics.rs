@@ -37,6 +37,12 @@ pub struct Metrics {
     pub queue_length: Gauge,
     /// Journal rows the builder has not come to.
     pub builder_lag_rows: Gauge,
+    /// Seconds for which the builder has waited for a transaction that has not ended.
+    pub builder_held_back_seconds: Gauge,
+    /// 1 when rows had no partition of their month.
+    pub default_partition_used: Gauge,
+    /// 1 while the database was lost from sight and no report is taken.
+    pub store_in_doubt: Gauge,
 }
 
 impl Default for Metrics {
@@ -53,6 +59,9 @@ impl Default for Metrics {
             conflicts: Counter::default(),
             queue_length: Gauge::default(),
             builder_lag_rows: Gauge::default(),
+            builder_held_back_seconds: Gauge::default(),
+            default_partition_used: Gauge::default(),
+            store_in_doubt: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register("reports_accepted", "Reports acknowledged as new", metrics.accepted.clone());
@@ -65,6 +74,16 @@ impl Default for Metrics {
         registry.register("report_id_conflicts", "Report ids found to stand for two bodies", metrics.conflicts.clone());
         registry.register("queue_length", "Reports that wait for the journal", metrics.queue_length.clone());
         registry.register("builder_lag_rows", "Journal rows not built yet", metrics.builder_lag_rows.clone());
+        let held_back = metrics.builder_held_back_seconds.clone();
+        registry.register(
+            "builder_held_back_seconds",
+            "Time the builder has waited for an open transaction",
+            held_back,
+        );
+        let used = metrics.default_partition_used.clone();
+        registry.register("default_partition_used", "1 when a month had no partition in PostgreSQL", used);
+        let doubt = metrics.store_in_doubt.clone();
+        registry.register("store_in_doubt", "1 while the database is lost from sight and no report is taken", doubt);
         Self { registry, ..metrics }
     }
 }

@@ -438,7 +438,7 @@ impl InProcess {
             actix_web::rt::System::new().block_on(async move {
                 let gateway = startup::start(&config, &data, clock).await.unwrap();
                 let key = gateway.first_carrier.as_ref().map(|carrier| carrier.api_key.as_str().to_owned());
-                ready.send((gateway.app.clone(), gateway.address, key)).unwrap();
+                ready.send((gateway.app.clone(), gateway.address.unwrap(), key)).unwrap();
                 let _ = stopped.await;
                 gateway.stop().await;
             });

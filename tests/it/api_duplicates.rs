@@ -57,7 +57,7 @@ on_every_engine! {
 
     async fn after_a_restart_a_retry_is_still_a_duplicate(app: TestApp) {
         let first = app.post(&report("r-1")).await.expect_status(201);
-        if app.engine == Engine::Redis {
+        if app.engine.has_redis() {
             app.wait_until_marked().await;
         }
         app.restart().await;

@@ -27,3 +27,4 @@ mod engines_redis;
 mod layering;
 mod msisdn_differential;
 mod schema;
+mod schema_postgresql;

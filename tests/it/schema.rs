@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_migrations::MigrationHarness;
-use spamgate::store::connection::{Connection, MIGRATIONS, StoreLocation};
+use spamgate::store::connection::{Connection, StoreLocation};
+use spamgate::store::sqlite::MIGRATIONS;
 
 /// The file that declares the tables to the program.
 const SCHEMA: &str = include_str!("../../src/store/schema.rs");
+/// What `schema.rs` declares and is a view.
+pub const VIEWS: &[&str] = &["journal.arrivals", "main.report_status"];
 /// The migrations' own table.
 const MIGRATIONS_TABLE: &str = "__diesel_schema_migrations";
 
@@ -23,7 +26,7 @@ struct Object {
 }
 
 /// All tables and indexes of both files.
-fn dump(connection: &mut Connection) -> Vec<Object> {
+fn dump(connection: &mut SqliteConnection) -> Vec<Object> {
     diesel::sql_query(
         "SELECT 'main' AS file, name, sql FROM main.sqlite_master \
          UNION ALL SELECT 'journal', name, sql FROM journal.sqlite_master ORDER BY 1, 2",
@@ -32,12 +35,19 @@ fn dump(connection: &mut Connection) -> Vec<Object> {
     .unwrap()
 }
 
-fn fresh() -> (tempfile::TempDir, Connection) {
+fn fresh() -> (tempfile::TempDir, SqliteConnection) {
     let directory = tempfile::tempdir().unwrap();
     let location = StoreLocation::new("sqlite:", directory.path()).unwrap();
     location.prepare().unwrap();
-    let connection = location.open_both_for_migration().unwrap();
+    let connection = open(&location);
     (directory, connection)
+}
+
+fn open(location: &StoreLocation) -> SqliteConnection {
+    match location.open_for_migration().unwrap() {
+        Connection::Sqlite(file) => file,
+        Connection::Postgresql(_) => unreachable!("the location is SQLite's"),
+    }
 }
 
 #[test]
@@ -58,23 +68,23 @@ fn preparing_a_store_twice_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let location = StoreLocation::new("sqlite:", directory.path()).unwrap();
     location.prepare().unwrap();
-    let first = dump(&mut location.open_both_for_migration().unwrap());
+    let first = dump(&mut open(&location));
     location.prepare().unwrap();
-    assert_eq!(dump(&mut location.open_both_for_migration().unwrap()), first);
+    assert_eq!(dump(&mut open(&location)), first);
 }
 
 /// A column: name, type, whether it may be null.
-type Column = (String, String, bool);
+pub type Column = (String, String, bool);
 
 /// A table: the columns of its primary key, and all columns in order.
 #[derive(PartialEq, Eq, Debug)]
-struct Table {
-    primary_key: Vec<String>,
-    columns: Vec<Column>,
+pub struct Table {
+    pub primary_key: Vec<String>,
+    pub columns: Vec<Column>,
 }
 
 /// The tables that `schema.rs` declares, by `file.name`.
-fn declared() -> BTreeMap<String, Table> {
+pub fn declared() -> BTreeMap<String, Table> {
     let mut tables = BTreeMap::new();
     for block in SCHEMA.split("diesel::table! {").skip(1) {
         let (head, rest) = block.split_once('{').unwrap();
@@ -108,7 +118,7 @@ struct PragmaColumn {
 }
 
 /// The tables that the migrations made, in the words of `schema.rs`.
-fn made(connection: &mut Connection) -> BTreeMap<String, Table> {
+fn made(connection: &mut SqliteConnection) -> BTreeMap<String, Table> {
     let is_table = |object: &Object| object.sql.as_ref().is_some_and(|sql| sql.starts_with("CREATE TABLE"));
     let ours = |object: &Object| !object.name.starts_with("sqlite_") && object.name != MIGRATIONS_TABLE;
     let objects: Vec<Object> = dump(connection).into_iter().filter(is_table).filter(ours).collect();
@@ -152,6 +162,7 @@ fn in_words_of_the_schema(kind: &str) -> &'static str {
 fn the_schema_declares_the_tables_that_the_migrations_make() {
     let (_directory, mut connection) = fresh();
     let (mut declared, made) = (declared(), made(&mut connection));
+    VIEWS.iter().for_each(|view| assert!(declared.remove(*view).is_some(), "{view} is declared"));
     // Its only row has the id 1, so it is declared as small as it is.
     let cursor = declared.get_mut("main.builder_cursor").expect("it is declared");
     assert_eq!(cursor.columns[0].1, "Integer");

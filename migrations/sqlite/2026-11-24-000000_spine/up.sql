@@ -18,7 +18,6 @@ CREATE TABLE IF NOT EXISTS journal.data_keys (
 
 CREATE TABLE IF NOT EXISTS journal.reports (
     seq          INTEGER  NOT NULL PRIMARY KEY AUTOINCREMENT,
-    xid          BIGINT   NOT NULL DEFAULT 0,
     report_id    BLOB     NOT NULL CHECK (length(report_id) = 16),
     event_kind   TEXT     NOT NULL CHECK (event_kind = 'report' OR event_kind = 'amendment' OR event_kind = 'withdrawal'),
     source       TEXT     NOT NULL CHECK (source = 'carrier_api' OR source = 'carrier_batch' OR source = 'carrier_mo' OR source = 'web'),

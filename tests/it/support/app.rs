@@ -1,6 +1,7 @@
 //! A gateway that runs in the test's own process, with real databases, a clock that tests turn, and its own data
 //! directory.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-use super::{Answer, RawAnswer, RedisServer, ReportBody, wait_until};
+use super::{Answer, Database, PostgresServer, RawAnswer, RedisServer, ReportBody, wait_until};
 
 /// When the clock of every test starts.
 const START: &str = "2026-11-24T08:00:00Z";
@@ -33,14 +34,29 @@ const MARK_WAIT: Duration = Duration::from_secs(20);
 /// An unknown key makes the gateway look for new carriers when it has not looked for this long.
 const NEW_CARRIER_SEEN_AFTER: Duration = Duration::from_millis(100);
 
-/// What holds the fast state.
+/// What holds the store and the fast state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Engine {
+    /// SQLite and memory.
     Memory,
+    /// SQLite and Redis.
     Redis,
+    /// PostgreSQL and memory.
+    PostgresqlMemory,
+    /// PostgreSQL and Redis.
+    PostgresqlRedis,
 }
 
 impl Engine {
+    /// Whether the fast state is in Redis.
+    pub const fn has_redis(self) -> bool {
+        matches!(self, Self::Redis | Self::PostgresqlRedis)
+    }
+
+    const fn has_postgresql(self) -> bool {
+        matches!(self, Self::PostgresqlMemory | Self::PostgresqlRedis)
+    }
+
     /// For [`super::on_every_engine`]: the engine itself.
     pub async fn on(engine: Self) -> Self {
         engine
@@ -71,6 +87,7 @@ pub struct TestApp {
     config: Config,
     data: TempDir,
     redis: Option<Redis>,
+    database: Option<Database>,
     client: reqwest::Client,
     gateway: Mutex<Option<Gateway>>,
     local: Carrier,
@@ -91,16 +108,27 @@ impl TestApp {
 
     /// Starts a gateway with settings of its own.
     pub async fn spawn_with(engine: Engine, change: impl FnOnce(&mut Config)) -> Self {
-        let server = (engine == Engine::Redis).then(RedisServer::shared);
-        Self::start(server, change).await
+        let server = engine.has_redis().then(RedisServer::shared);
+        let database = engine.has_postgresql().then(|| PostgresServer::shared().create_database());
+        Self::start(engine, server, database, change).await
     }
 
     /// Starts a gateway beside a Redis of the test's own.
     pub async fn spawn_beside(server: &Arc<RedisServer>) -> Self {
-        Self::start(Some(Arc::clone(server)), |_| {}).await
+        Self::start(Engine::Redis, Some(Arc::clone(server)), None, |_| {}).await
     }
 
-    async fn start(server: Option<Arc<RedisServer>>, change: impl FnOnce(&mut Config)) -> Self {
+    /// Starts a gateway on a database of the test's own.
+    pub async fn spawn_on(database: Database, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start(Engine::PostgresqlMemory, None, Some(database), change).await
+    }
+
+    async fn start(
+        engine: Engine,
+        server: Option<Arc<RedisServer>>,
+        database: Option<Database>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut config = Config::defaults().unwrap();
         config.server.listen = "127.0.0.1:0".parse().unwrap();
         config.server.ops_listen = "127.0.0.1:0".parse().unwrap();
@@ -111,6 +139,9 @@ impl TestApp {
             config.fast.url = redis.server.url();
             config.fast.key_prefix.clone_from(&redis.key_prefix);
         }
+        if let Some(database) = &database {
+            config.store.url = database.url();
+        }
         change(&mut config);
         config.check().unwrap();
         let data = tempfile::tempdir().unwrap();
@@ -118,11 +149,12 @@ impl TestApp {
         let mut gateway = startup::start(&config, data.path(), clock.clone()).await.expect("the gateway starts");
         let local = gateway.first_carrier.take().expect("the first start makes a carrier").into();
         Self {
-            engine: if redis.is_some() { Engine::Redis } else { Engine::Memory },
+            engine,
             clock,
             config,
             data,
             redis,
+            database,
             // A connection for each request, so that none is left when the gateway stops.
             client: reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap(),
             gateway: Mutex::new(Some(gateway)),
@@ -154,9 +186,18 @@ impl TestApp {
         self.data.path()
     }
 
+    fn address(&self) -> SocketAddr {
+        self.with_gateway(|gateway| gateway.address.expect("it takes reports"))
+    }
+
+    /// The database, when the store is PostgreSQL.
+    pub fn database(&self) -> &Database {
+        self.database.as_ref().expect("the store is PostgreSQL")
+    }
+
     /// The address for carriers.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.with_gateway(|gateway| gateway.address))
+        format!("http://{}{path}", self.address())
     }
 
     /// The address for operators.
@@ -264,7 +305,7 @@ impl TestApp {
     }
 
     async fn open_raw(&self, headers: &[&str], body: &str) -> TcpStream {
-        let address = self.with_gateway(|gateway| gateway.address);
+        let address = self.address();
         let mut stream = TcpStream::connect(address).await.unwrap();
         let head = format!(
             "POST /v1/reports HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\n\
@@ -332,7 +373,7 @@ impl TestApp {
 
     /// How many reports the journal holds.
     pub fn journal_rows(&self) -> i64 {
-        journal::find_last_seq(&mut self.connection()).unwrap()
+        journal::count_after(&mut self.connection(), 0, i64::MAX).unwrap()
     }
 
     /// How many reports of a report's kind make no case.

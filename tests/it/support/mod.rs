@@ -3,6 +3,7 @@
 mod answer;
 mod app;
 mod commands;
+mod postgres_server;
 mod redis_server;
 mod report;
 mod waiting;
@@ -10,11 +11,12 @@ mod waiting;
 pub use answer::{Answer, RawAnswer};
 pub use app::{Engine, TestApp};
 pub use commands::{Ran, spamgate};
+pub use postgres_server::{Database, PostgresServer};
 pub use redis_server::RedisServer;
 pub use report::{ReportBody, report, reporter};
 pub use waiting::wait_until;
 
-/// Makes each test run once on every engine, as `name::sqlite_memory` and `name::sqlite_redis`.
+/// Makes each test run once on every engine, as `name::sqlite_memory`, `name::postgresql_redis` and so on.
 ///
 /// A test that takes a [`TestApp`] gets a gateway with the settings of [`TestApp::spawn`]; one that takes an [`Engine`]
 /// starts its own with settings of its own.
@@ -35,6 +37,16 @@ macro_rules! on_every_engine {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite_redis() {
                 promise($kind::on(Engine::Redis).await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgresql_memory() {
+                promise($kind::on(Engine::PostgresqlMemory).await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgresql_redis() {
+                promise($kind::on(Engine::PostgresqlRedis).await).await;
             }
         }
     )+};

@@ -1,0 +1,16 @@
+DROP TABLE caseless_figures;
+DROP TABLE counted_fingerprints;
+DROP TABLE report_index;
+DROP TABLE voices;
+DROP TABLE case_totals;
+DROP TABLE decisions;
+DROP TABLE cases;
+DROP TABLE builder_cursor;
+DROP TABLE carriers;
+DROP TABLE key_checks;
+DROP TABLE journal.reports;
+DROP SEQUENCE journal.row_numbers;
+DROP TABLE journal.data_keys;
+DROP TABLE journal.numbering;
+DROP TABLE journal.meta;
+DROP SCHEMA journal;

@@ -1,0 +1,2 @@
+DROP VIEW report_status;
+DROP VIEW journal.arrivals;

@@ -1,0 +1,388 @@
+//! Real PostgreSQL servers: one that all tests share, each with a database of its own, and others that a test may break.
+//!
+//! A database a test and not a schema: the journal is a schema itself.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use rustix::process::{Pid, Signal, kill_process};
+use spamgate::store::connection::StoreLocation;
+
+/// How long a server may take to answer its first question.
+const START_WAIT: Duration = Duration::from_secs(30);
+/// The superuser.
+const ADMIN: &str = "postgres";
+/// What databases of tests are copied from: the tables of this version.
+const TEMPLATE: &str = "spamgate_template";
+/// Starts the server and waits for the end of its own input, which comes when the test process ends, however it ends. Then
+/// the server and its directory go.
+const SUPERVISE: &str = r#"
+directory=$1; shift
+"$@" </dev/null >>"$directory/log" 2>&1 &
+echo $!
+cat >/dev/null
+kill -QUIT $! 2>/dev/null; kill -CONT $! 2>/dev/null
+wait
+[ -e "$directory/keep" ] || rm -rf "$directory"
+"#;
+/// Speed before durability: a test that kills the server leaves what the system has in memory.
+const SETTINGS: &[(&str, &str)] = &[
+    ("fsync", "off"),
+    ("full_page_writes", "off"),
+    ("max_connections", "400"),
+    ("shared_buffers", "128MB"),
+    ("wal_level", "replica"),
+    ("max_wal_senders", "10"),
+    ("wal_keep_size", "256MB"),
+    ("hot_standby", "on"),
+    ("log_min_messages", "warning"),
+    ("max_prepared_transactions", "10"),
+];
+
+static SHARED: LazyLock<Arc<PostgresServer>> = LazyLock::new(|| Arc::new(PostgresServer::start()));
+
+/// A PostgreSQL server, reached by a Unix socket and by TCP on this machine.
+pub struct PostgresServer {
+    directory: PathBuf,
+    port: u16,
+    settings: Vec<(String, String)>,
+    running: Mutex<Option<Running>>,
+    template: Mutex<bool>,
+}
+
+struct Running {
+    supervisor: Child,
+    pid: Pid,
+}
+
+/// A database of one test; dropped with it.
+pub struct Database {
+    server: Arc<PostgresServer>,
+    name: String,
+}
+
+impl Database {
+    /// The URL for `store.url`.
+    pub fn url(&self) -> String {
+        self.server.url(&self.name)
+    }
+
+    /// The server it is on.
+    pub fn server(&self) -> &Arc<PostgresServer> {
+        &self.server
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A session of the superuser.
+    pub fn connect(&self) -> PgConnection {
+        self.server.connect(&self.name).expect("the server answers")
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // The shared server ends with the process anyway; this keeps it small.
+        if let Ok(mut admin) = self.server.connect(ADMIN) {
+            let _ = admin.batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+        }
+    }
+}
+
+impl PostgresServer {
+    /// The server that all tests share; never stop it.
+    pub fn shared() -> Arc<Self> {
+        Arc::clone(&SHARED)
+    }
+
+    /// A server for one test alone.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with settings of its own.
+    pub fn start_with(settings: &[(&str, &str)]) -> Self {
+        let server = Self::unstarted(settings);
+        run_as_postgres(&program("initdb"))
+            .args(["-A", "trust", "-U", ADMIN, "--no-sync", "-E", "UTF8", "--locale=C", "-D"])
+            .arg(server.data())
+            .stdout(Stdio::null())
+            .status()
+            .map(|status| assert!(status.success(), "initdb failed"))
+            .expect("initdb runs");
+        server.start_again();
+        server
+    }
+
+    fn unstarted(settings: &[(&str, &str)]) -> Self {
+        // Short, because the path of a socket has room for 107 bytes. The supervisor removes it.
+        let directory = tempfile::Builder::new().prefix("sg-pg-").tempdir_in("/tmp").unwrap().keep();
+        give_to_postgres(&directory);
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let settings = SETTINGS.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self { directory, port, settings: settings.collect(), running: Mutex::new(None), template: Mutex::new(false) }
+    }
+
+    /// A replica that streams from this server. It is named `replica_NAME` there.
+    pub fn start_replica(&self, name: &str) -> Self {
+        let replica = Self::unstarted(&[]);
+        let source = format!("host=127.0.0.1 port={} user={ADMIN} application_name=replica_{name}", self.port);
+        let status = run_as_postgres(&program("pg_basebackup"))
+            .args(["-R", "-X", "stream", "-c", "fast", "--no-sync", "-d", &source, "-D"])
+            .arg(replica.data())
+            .status();
+        assert!(status.expect("pg_basebackup runs").success(), "pg_basebackup failed");
+        replica.start_again();
+        replica
+    }
+
+    /// A copy of the server as a backup taken now would give it, not started.
+    pub fn back_up(&self) -> Self {
+        let copy = Self::unstarted(&[]);
+        let source = format!("host=127.0.0.1 port={} user={ADMIN}", self.port);
+        let status = run_as_postgres(&program("pg_basebackup"))
+            .args(["-X", "stream", "-c", "fast", "--no-sync", "-d", &source, "-D"])
+            .arg(copy.data())
+            .status();
+        assert!(status.expect("pg_basebackup runs").success(), "pg_basebackup failed");
+        copy
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    /// Starts the server at the same address, on the data it left.
+    pub fn start_again(&self) {
+        fs::write(self.directory.join("keep"), "").unwrap();
+        let mut supervisor = Command::new("sh");
+        supervisor.args(["-c", SUPERVISE, "sh"]).arg(&self.directory);
+        for argument in as_postgres(&program("postgres")) {
+            supervisor.arg(argument);
+        }
+        supervisor.arg("-D").arg(self.data()).args(["-p", &self.port.to_string()]);
+        let socket = format!("unix_socket_directories={}", self.directory.display());
+        supervisor.args(["-c", "listen_addresses=127.0.0.1", "-c", &socket]);
+        for (name, value) in &self.settings {
+            supervisor.args(["-c", &format!("{name}={value}")]);
+        }
+        let mut supervisor = supervisor
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            // Out of reach of Ctrl-C: the end of this process is what ends it.
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(supervisor.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let pid = Pid::from_raw(line.trim().parse().unwrap()).unwrap();
+        let before = self.running.lock().unwrap().replace(Running { supervisor, pid });
+        assert!(before.is_none(), "the server runs already");
+        let started = Instant::now();
+        while self.connect(ADMIN).is_err() {
+            assert!(started.elapsed() < START_WAIT, "postgres does not answer: {}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // From here on the end of the process takes the directory with it.
+        fs::remove_file(self.directory.join("keep")).unwrap();
+    }
+
+    /// What the server has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+    }
+
+    fn postmaster(&self) -> Pid {
+        self.running.lock().unwrap().as_ref().expect("the server runs").pid
+    }
+
+    /// Ends the server and all its sessions at once, as `kill -9` does; what was committed stays.
+    pub fn kill(&self) {
+        self.end(Signal::KILL);
+    }
+
+    /// Ends the server as an operator would in a hurry: sessions are cut, what is under way is rolled back.
+    pub fn stop(&self) {
+        self.end(Signal::INT);
+    }
+
+    fn end(&self, signal: Signal) {
+        let running = self.running.lock().unwrap().take();
+        let Some(mut running) = running else { return };
+        fs::write(self.directory.join("keep"), "").unwrap();
+        let children = children_of(running.pid);
+        kill_process(running.pid, signal).unwrap();
+        if signal == Signal::KILL {
+            for child in children {
+                let _ = kill_process(child, signal);
+            }
+        }
+        let mut input = running.supervisor.stdin.take().unwrap();
+        let ended = Instant::now();
+        // Its own end, before the supervisor hurries it.
+        while fs::exists(format!("/proc/{}", running.pid.as_raw_nonzero())).unwrap_or(false) && !is_zombie(running.pid)
+        {
+            assert!(ended.elapsed() < START_WAIT, "postgres does not end");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let _ = input.flush();
+        drop(input);
+        running.supervisor.wait().unwrap();
+        let _ = fs::remove_file(self.data().join("postmaster.pid"));
+    }
+
+    /// Makes the server hang with all its sessions: connections stay open, nothing is answered.
+    pub fn hang(&self) {
+        let postmaster = self.postmaster();
+        kill_process(postmaster, Signal::STOP).unwrap();
+        for child in children_of(postmaster) {
+            let _ = kill_process(child, Signal::STOP);
+        }
+    }
+
+    /// Ends the hanging.
+    pub fn go_on(&self) {
+        let postmaster = self.postmaster();
+        for child in children_of(postmaster) {
+            let _ = kill_process(child, Signal::CONT);
+        }
+        kill_process(postmaster, Signal::CONT).unwrap();
+    }
+
+    /// Makes a replica the primary.
+    pub fn promote(&self) {
+        self.execute("SELECT pg_promote(true, 30)");
+    }
+
+    /// Where it listens on this machine.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The URL of a database, by the Unix socket.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgresql://{ADMIN}@/{database}?host={}&port={}", self.directory.display(), self.port)
+    }
+
+    /// A session of the superuser.
+    pub fn connect(&self, database: &str) -> diesel::ConnectionResult<PgConnection> {
+        PgConnection::establish(&self.url(database))
+    }
+
+    /// Runs statements as the superuser, outside any test's database.
+    pub fn execute(&self, sql: &str) {
+        self.connect(ADMIN).unwrap().batch_execute(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    /// A database with the tables of this version.
+    pub fn create_database(self: &Arc<Self>) -> Database {
+        let mut is_made = self.template.lock().unwrap();
+        if !*is_made {
+            self.execute(&format!("CREATE DATABASE {TEMPLATE}"));
+            StoreLocation::new(&self.url(TEMPLATE), Path::new("/nowhere")).unwrap().prepare().unwrap();
+            *is_made = true;
+        }
+        // One at a time: nobody may be connected to the template.
+        let database = self.empty_database_from(TEMPLATE);
+        drop(is_made);
+        database
+    }
+
+    /// A database without any table.
+    pub fn create_empty_database(self: &Arc<Self>) -> Database {
+        self.empty_database_from("template1")
+    }
+
+    fn empty_database_from(self: &Arc<Self>, template: &str) -> Database {
+        let name = format!("test_{}", uuid::Uuid::now_v7().simple());
+        let tried = Instant::now();
+        let sql = format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY");
+        // The session that made the template may take a moment to be gone.
+        while let Err(error) = self.connect(ADMIN).unwrap().batch_execute(&sql) {
+            assert!(tried.elapsed() < START_WAIT, "{error}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Database { server: Arc::clone(self), name }
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        if let Some(mut running) = self.running.lock().unwrap().take() {
+            let children = children_of(running.pid);
+            for process in children.into_iter().chain([running.pid]) {
+                let _ = kill_process(process, Signal::CONT);
+            }
+            drop(running.supervisor.stdin.take());
+            let _ = running.supervisor.wait();
+        }
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn is_zombie(pid: Pid) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    status.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))
+}
+
+/// The sessions and helpers of a server. Each has a process group of its own, so they are found by their parent.
+fn children_of(parent: Pid) -> Vec<Pid> {
+    let wanted = parent.as_raw_nonzero().to_string();
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    processes
+        .filter(|name| {
+            let status = fs::read_to_string(format!("/proc/{name}/stat")).unwrap_or_default();
+            status.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)) == Some(&wanted)
+        })
+        .filter_map(|name| Pid::from_raw(name.parse().ok()?))
+        .collect()
+}
+
+/// Where a program of PostgreSQL is; Debian keeps most of them out of the path.
+fn program(name: &str) -> PathBuf {
+    let mut versions: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
+        .map(|versions| versions.filter_map(|version| Some(version.ok()?.path().join("bin").join(name))).collect())
+        .unwrap_or_default();
+    versions.retain(|path| path.exists());
+    versions.sort();
+    versions
+        .pop()
+        .unwrap_or_else(|| panic!("these tests need a real PostgreSQL: install the Debian package `postgresql`"))
+}
+
+/// The words before a program, so that it runs as the user `postgres` when we are root: it refuses to run as root.
+fn as_postgres(program: &Path) -> Vec<PathBuf> {
+    let mut words: Vec<PathBuf> = Vec::new();
+    if rustix::process::geteuid().is_root() {
+        words = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"].map(PathBuf::from).to_vec();
+    }
+    words.push(program.to_owned());
+    words
+}
+
+fn run_as_postgres(program: &Path) -> Command {
+    let words = as_postgres(program);
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).current_dir("/tmp");
+    command
+}
+
+fn give_to_postgres(directory: &Path) {
+    if rustix::process::geteuid().is_root() {
+        let status = Command::new("chown").arg("postgres").arg(directory).status();
+        assert!(status.is_ok_and(|status| status.success()), "there is no user `postgres`");
+    }
+}
