@@ -309,7 +309,7 @@ impl PostgresServer {
     fn empty_database_from(self: &Arc<Self>, template: &str) -> Database {
         let name = format!("test_{}", uuid::Uuid::now_v7().simple());
         let tried = Instant::now();
-        let sql = format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY");
+        let sql = format!("CREATE DATABASE {name} TEMPLATE {template}");
         // The session that made the template may take a moment to be gone.
         while let Err(error) = self.connect(ADMIN).unwrap().batch_execute(&sql) {
             assert!(tried.elapsed() < START_WAIT, "{error}");
