@@ -34,7 +34,7 @@ GRANT SELECT ON journal.arrivals TO spamgate_intake, spamgate_builder, spamgate_
 GRANT EXECUTE ON FUNCTION journal.adopt_cluster(), journal.horizon()
     TO spamgate_intake, spamgate_builder, spamgate_review;
 
--- Intake. Neither `seq` nor `month`: no node writes its rows behind the builder's back.
+-- Intake. Neither `seq` nor `day`: no node writes its rows behind the builder's back.
 GRANT INSERT (
     report_id, event_kind, source, owner, reporter_tag, proof, sender_kind, sender_tag, channel, category, harm,
     money_lost, province, occurred_at, received_at, fingerprint, text_tag, similarity, track_tag, tag_key_id,
@@ -46,7 +46,7 @@ GRANT SELECT ON carriers, report_status TO spamgate_intake;
 
 -- Builder.
 GRANT SELECT (
-    seq, month, report_id, event_kind, source, owner, reporter_tag, proof, sender_kind, sender_tag, channel, category,
+    seq, day, report_id, event_kind, source, owner, reporter_tag, proof, sender_kind, sender_tag, channel, category,
     harm, money_lost, province, occurred_at, received_at, fingerprint, text_tag, similarity, tag_key_id
 ) ON journal.reports TO spamgate_builder;
 GRANT UPDATE ON builder_cursor TO spamgate_builder;

@@ -116,7 +116,7 @@ fn made(connection: &mut PgConnection) -> BTreeMap<String, Table> {
              AND k.table_schema = c.table_schema AND k.table_name = c.table_name AND k.column_name = c.column_name \
          WHERE c.table_schema IN ('public', 'journal') AND t.table_type = 'BASE TABLE' \
              AND c.table_name NOT LIKE 'reports\\_%' AND c.table_name NOT IN ('__diesel_schema_migrations', 'numbering') \
-             AND NOT (c.table_name = 'reports' AND c.column_name = 'month') \
+             AND NOT (c.table_name = 'reports' AND c.column_name = 'day') \
          ORDER BY c.table_schema, c.table_name, c.ordinal_position",
     )
     .load::<MadeColumn>(connection)

@@ -33,8 +33,9 @@ CREATE SEQUENCE journal.row_numbers AS BIGINT MINVALUE 0 MAXVALUE 1048575 CYCLE 
 -- reports were all acknowledged together. Nobody but the owner may write this column.
 CREATE TABLE journal.reports (
     seq          BIGINT   NOT NULL DEFAULT (((0 + pg_current_xact_id()::text::bigint) << 20) | nextval('journal.row_numbers')),
-    -- By the database's clock; what the table is partitioned by.
-    month        DATE     NOT NULL DEFAULT date_trunc('month', now() AT TIME ZONE 'UTC')::date,
+    -- By the database's clock; what the table is partitioned by, a month each. (A month of its own would have to be
+    -- computed for each row, which is a third of what a row costs.)
+    day          DATE     NOT NULL DEFAULT CURRENT_DATE,
     report_id    BYTEA    NOT NULL CHECK (length(report_id) = 16),
     event_kind   TEXT     NOT NULL CHECK (event_kind IN ('report', 'amendment', 'withdrawal')),
     source       TEXT     NOT NULL CHECK (source IN ('carrier_api', 'carrier_batch', 'carrier_mo', 'web')),
@@ -57,8 +58,8 @@ CREATE TABLE journal.reports (
     tag_key_id   INTEGER  NOT NULL,
     data_key_id  BIGINT   NOT NULL,
     envelope     BYTEA    NOT NULL,
-    PRIMARY KEY (seq, month)
-) PARTITION BY RANGE (month);
+    PRIMARY KEY (seq, day)
+) PARTITION BY RANGE (day);
 -- What is sealed does not get smaller.
 ALTER TABLE journal.reports ALTER COLUMN envelope SET STORAGE EXTERNAL;
 

@@ -49,7 +49,7 @@ $$;
 CREATE FUNCTION journal.make_partitions(ahead INTEGER) RETURNS INTEGER
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    first DATE := date_trunc('month', now() AT TIME ZONE 'UTC')::date;
+    first DATE := date_trunc('month', CURRENT_DATE)::date;
     from_day DATE;
     name  TEXT;
     made  INTEGER := 0;
