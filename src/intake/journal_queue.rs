@@ -12,10 +12,21 @@ use crate::fast::Probe;
 
 /// From how many reports in the last batch on the next one is let gather for a moment.
 const GATHER_FROM_ROWS: usize = 8;
-/// How many reports end the gathering.
-const GATHER_ROWS: usize = 64;
-/// How long reports gather at most. A sync takes about half of it; a caller waits for milliseconds under such load.
-const GATHER_MAX: Duration = Duration::from_millis(1);
+
+/// How reports gather for a commit under load.
+#[derive(Clone, Copy, Debug)]
+pub struct Gathering {
+    /// How many end the gathering.
+    rows: usize,
+    /// How long it takes at most; a caller waits for milliseconds under such load.
+    at_most: Duration,
+}
+
+/// For a file in this process: a sync takes about half a millisecond.
+pub const GATHER_FOR_FILE: Gathering = Gathering { rows: 64, at_most: Duration::from_millis(1) };
+/// For a server: a statement and its commit cost as much as the rows of a hundred reports.
+pub const GATHER_FOR_SERVER: Gathering = Gathering { rows: 128, at_most: Duration::from_millis(2) };
+
 /// Bytes of a row besides its envelope, for the byte bound of the queue.
 const ROW_BYTES: usize = 512;
 
@@ -73,13 +84,14 @@ pub struct JournalQueue {
     waiting: Mutex<Waiting>,
     news: Condvar,
     limits: QueueLimits,
+    gathering: Gathering,
 }
 
 impl JournalQueue {
     /// An empty queue.
     #[must_use]
-    pub fn new(limits: QueueLimits) -> Self {
-        Self { waiting: Mutex::new(Waiting::default()), news: Condvar::new(), limits }
+    pub fn new(limits: QueueLimits, gathering: Gathering) -> Self {
+        Self { waiting: Mutex::new(Waiting::default()), news: Condvar::new(), limits, gathering }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -111,7 +123,7 @@ impl JournalQueue {
 
     /// Takes everything, waiting until there is something. `None` when the queue is closed and empty.
     ///
-    /// After a batch of some size (`last_rows`) the next one gathers for a millisecond: the threads that parse then run
+    /// After a batch of some size (`last_rows`) the next one gathers for a moment: the threads that parse then run
     /// on undisturbed, and half as many syncs acknowledge a quarter more. After a small one nothing waits.
     ///
     /// `emptied` is handed in so that its memory is used again.
@@ -119,10 +131,11 @@ impl JournalQueue {
         emptied.clear();
         let mut waiting = self.lock();
         if last_rows >= GATHER_FROM_ROWS {
-            waiting.wake_at = GATHER_ROWS;
-            let is_short = |waiting: &mut Waiting| waiting.entries.len() < GATHER_ROWS && !waiting.closed;
+            let Gathering { rows, at_most } = self.gathering;
+            waiting.wake_at = rows;
+            let is_short = |waiting: &mut Waiting| waiting.entries.len() < rows && !waiting.closed;
             (waiting, _) =
-                self.news.wait_timeout_while(waiting, GATHER_MAX, is_short).unwrap_or_else(PoisonError::into_inner);
+                self.news.wait_timeout_while(waiting, at_most, is_short).unwrap_or_else(PoisonError::into_inner);
         }
         waiting.wake_at = 1;
         waiting = self
