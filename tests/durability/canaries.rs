@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use diesel::connection::SimpleConnection;
 use serde_json::json;
 
+use super::postgres_server::{Database, PostgresServer};
 use super::search::{Hit, Needles, full_width};
 use super::support::{Answer, Chance, Client, Place, copy_directory, report, seed, wait_until_built};
 
@@ -284,12 +286,10 @@ fn look_at_it(place: &Place, operator: &mut Client, number: &str, into: &Path) {
     }
 }
 
-#[test]
-fn no_number_stands_in_clear_anywhere() {
+fn no_number_stands_in_clear(mut place: Place) {
     let mut chance = Chance::new(seed("no_number_stands_in_clear", 0x4_0001));
     let canaries = Canaries::draw(&mut chance);
     let needles = canaries.needles();
-    let mut place = Place::new();
     let mut key = None;
     let mut searched = 0;
     for format in ["text", "json"] {
@@ -322,10 +322,39 @@ fn no_number_stands_in_clear_anywhere() {
         let (hits, bytes) = needles.search_directory(place.root.path());
         assert_eq!(hits, [], "in clear");
         searched += bytes;
+        if let Some(database) = &place.database {
+            database.connect().batch_execute("CHECKPOINT").unwrap();
+            let (hits, bytes) = needles.search_directory(&database.server().data());
+            assert_eq!(hits, [], "in clear in the server's files");
+            searched += bytes;
+        }
         assert!(!server.logged().is_empty() && server.printed().contains("spamgate takes reports"));
     }
     println!("no_number_stands_in_clear: {} needles, {searched} bytes, 0 hits", needles.len());
-    the_search_finds_what_is_planted(&place, &canaries, &needles, &mut chance);
+    match &place.database {
+        None => the_search_finds_what_is_planted(&place, &canaries, &needles, &mut chance),
+        Some(database) => the_search_finds_a_number_in_a_database(database, &canaries, &needles),
+    }
+}
+
+#[test]
+fn no_number_stands_in_clear_anywhere() {
+    no_number_stands_in_clear(Place::new());
+}
+
+#[test]
+fn no_number_stands_in_clear_anywhere_in_postgresql() {
+    // A server of its own, because all its files are searched.
+    no_number_stands_in_clear(Place::on(Arc::new(PostgresServer::start()).create_database()));
+}
+
+/// As PostgreSQL itself writes it.
+fn the_search_finds_a_number_in_a_database(database: &Database, canaries: &Canaries, needles: &Needles) {
+    let number = format!("+84{}", canaries.numbers[1]);
+    let sql = format!("CREATE TABLE planted (number TEXT); INSERT INTO planted VALUES ('{number}'); CHECKPOINT");
+    database.connect().batch_execute(&sql).unwrap();
+    let (hits, _) = needles.search_directory(&database.server().data());
+    assert!(hits.iter().any(|hit| hit.what.starts_with("number 1 ")), "{hits:?}");
 }
 
 /// Each way of writing is planted in a copy, and found there.

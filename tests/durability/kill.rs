@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use serde_json::json;
-use spamgate::store::connection::{Connection, StoreLocation};
+use spamgate::store::connection::Connection;
 use spamgate::store::schema::reports;
 
 use super::support::{
-    Chance, Client, PATIENCE, Place, id_bytes, journal_ids, mobile, now_rfc3339, seed, wait_until_built,
+    Chance, Client, PATIENCE, Place, id_bytes, journal_ids, mobile, now_rfc3339, on_every_store, report, seed,
+    wait_until_built,
 };
 
 const CYCLES: usize = 30;
@@ -212,87 +213,87 @@ fn read_files(directory: &Path) -> Vec<(String, String)> {
     lines
 }
 
-#[test]
-fn kill_9_under_load_loses_and_doubles_nothing() {
-    let seed = seed("kill_9_under_load", 0x9_0001);
-    let mut chance = Chance::new(seed);
-    let mut place = Place::new();
-    let (door, figures) = (Door::default(), Figures::default());
-    let mut server = place.start(&LIMITS);
-    let key = server.api_key.clone().unwrap();
-    let mut kills_that_hit = 0;
-    let mut kills_of_a_start = 0;
+on_every_store! {
+    fn kill_9_under_load_loses_and_doubles_nothing(place: Place) {
+        let seed = seed("kill_9_under_load", 0x9_0001);
+        let mut chance = Chance::new(seed);
+        let (door, figures) = (Door::default(), Figures::default());
+        let mut server = place.start(&LIMITS);
+        let key = server.api_key.clone().unwrap();
+        let mut kills_that_hit = 0;
+        let mut kills_of_a_start = 0;
 
-    let acknowledged: Vec<Acknowledged> = std::thread::scope(|scope| {
-        let oracles: Vec<_> = (0..CLIENTS)
-            .map(|number| {
-                let oracle = Oracle {
-                    number,
-                    chance: Chance::new(seed ^ (number as u64 + 1) << 32),
-                    door: &door,
-                    figures: &figures,
-                    client: Client::new(server.address, &key),
-                    connected_to: None,
-                    file: File::create(place.root.path().join(format!("oracle-{number}"))).unwrap(),
-                    acknowledged: Vec::new(),
-                    made: 0,
-                };
-                scope.spawn(move || oracle.work())
-            })
-            .collect();
-        for _ in 0..CYCLES {
-            let unknown = figures.unknown.load(Ordering::Relaxed);
-            door.open(server.address);
-            std::thread::sleep(Duration::from_millis(chance.between(50, 400) as u64));
-            server.kill();
-            door.shut();
-            if chance.happens(25) {
-                // Killed again while it starts, which takes a build without optimisation up to a second.
-                let mut starting = place.spawn(&LIMITS);
-                std::thread::sleep(Duration::from_millis(chance.between(1, 900) as u64));
-                starting.kill();
-                kills_of_a_start += 1;
+        let acknowledged: Vec<Acknowledged> = std::thread::scope(|scope| {
+            let oracles: Vec<_> = (0..CLIENTS)
+                .map(|number| {
+                    let oracle = Oracle {
+                        number,
+                        chance: Chance::new(seed ^ (number as u64 + 1) << 32),
+                        door: &door,
+                        figures: &figures,
+                        client: Client::new(server.address, &key),
+                        connected_to: None,
+                        file: File::create(place.root.path().join(format!("oracle-{number}"))).unwrap(),
+                        acknowledged: Vec::new(),
+                        made: 0,
+                    };
+                    scope.spawn(move || oracle.work())
+                })
+                .collect();
+            for _ in 0..CYCLES {
+                let unknown = figures.unknown.load(Ordering::Relaxed);
+                door.open(server.address);
+                std::thread::sleep(Duration::from_millis(chance.between(50, 400) as u64));
+                server.kill();
+                door.shut();
+                if chance.happens(25) {
+                    // Killed again while it starts, which takes a build without optimisation up to a second.
+                    let mut starting = place.spawn(&LIMITS);
+                    std::thread::sleep(Duration::from_millis(chance.between(1, 900) as u64));
+                    starting.kill();
+                    kills_of_a_start += 1;
+                }
+                server = place.start(&LIMITS);
+                kills_that_hit += usize::from(figures.unknown.load(Ordering::Relaxed) > unknown);
             }
-            server = place.start(&LIMITS);
-            kills_that_hit += usize::from(figures.unknown.load(Ordering::Relaxed) > unknown);
-        }
-        door.open(server.address);
-        std::thread::sleep(Duration::from_millis(200));
-        door.close();
-        oracles.into_iter().flat_map(|oracle| oracle.join().unwrap()).collect()
-    });
+            door.open(server.address);
+            std::thread::sleep(Duration::from_millis(200));
+            door.close();
+            oracles.into_iter().flat_map(|oracle| oracle.join().unwrap()).collect()
+        });
 
-    // What the files say is what was promised.
-    let promised = read_files(place.root.path());
-    assert_eq!(promised.len(), acknowledged.len());
-    assert!(kills_that_hit >= CYCLES / 2, "too few kills interrupted a request: {kills_that_hit}");
-    let mut connection = place.connection();
-    wait_until_built(&mut connection);
-    let lost = find_lost(&mut connection, promised.iter().map(|(id, _)| id.as_str()));
-    assert_eq!(lost, Vec::<String>::new(), "acknowledged and lost");
+        // What the files say is what was promised.
+        let promised = read_files(place.root.path());
+        assert_eq!(promised.len(), acknowledged.len());
+        assert!(kills_that_hit >= CYCLES / 2, "too few kills interrupted a request: {kills_that_hit}");
+        let mut connection = place.connection();
+        wait_until_built(&mut connection);
+        let lost = find_lost(&mut connection, promised.iter().map(|(id, _)| id.as_str()));
+        assert_eq!(lost, Vec::<String>::new(), "acknowledged and lost");
 
-    let stored = journal_ids(&mut connection);
-    let ids: BTreeSet<Vec<u8>> = promised.iter().map(|(id, _)| id_bytes(id)).collect();
-    assert_eq!(ids.len(), promised.len(), "every report has an id of its own");
-    // Every client carried each of its reports to an answer, so there is nothing else either.
-    assert_eq!(stored.keys().cloned().collect::<BTreeSet<_>>(), ids);
+        let stored = journal_ids(&mut connection);
+        let ids: BTreeSet<Vec<u8>> = promised.iter().map(|(id, _)| id_bytes(id)).collect();
+        assert_eq!(ids.len(), promised.len(), "every report has an id of its own");
+        // Every client carried each of its reports to an answer, so there is nothing else either.
+        assert_eq!(stored.keys().cloned().collect::<BTreeSet<_>>(), ids);
 
-    let case_of = look_all_up(server.address, &key, &acknowledged);
-    check_cases(&place, &acknowledged, &case_of);
-    let rows: usize = stored.values().sum();
-    println!(
-        "kill_9_under_load: {CYCLES} kills ({kills_that_hit} hit a request, {kills_of_a_start} more hit a start), {} \
-         acknowledged, {} unknown answers retried ({} reports were stored all the same), {} retries of acknowledged, {} repeats, {rows} rows in the journal",
-        acknowledged.len(),
-        figures.unknown.load(Ordering::Relaxed),
-        figures.stored_unanswered.load(Ordering::Relaxed),
-        figures.retries_of_acknowledged.load(Ordering::Relaxed),
-        figures.repeats.load(Ordering::Relaxed),
-    );
+        let case_of = look_all_up(server.address, &key, &acknowledged);
+        check_cases(&place, &acknowledged, &case_of);
+        let rows: usize = stored.values().sum();
+        println!(
+            "kill_9_under_load: {CYCLES} kills ({kills_that_hit} hit a request, {kills_of_a_start} more hit a start), {} \
+             acknowledged, {} unknown answers retried ({} reports were stored all the same), {} retries of acknowledged, {} repeats, {rows} rows in the journal",
+            acknowledged.len(),
+            figures.unknown.load(Ordering::Relaxed),
+            figures.stored_unanswered.load(Ordering::Relaxed),
+            figures.retries_of_acknowledged.load(Ordering::Relaxed),
+            figures.repeats.load(Ordering::Relaxed),
+        );
 
-    server.terminate();
-    drop(connection);
-    the_oracle_notices_a_lost_report(&place, &promised, &mut chance);
+        server.terminate();
+        drop(connection);
+        the_oracle_notices_a_lost_report(&place, &promised, &mut chance);
+    }
 }
 
 /// GET of every acknowledged report: found, built in, with its receipt; the reference of its case.
@@ -359,8 +360,7 @@ fn check_cases(place: &Place, acknowledged: &[Acknowledged], case_of: &HashMap<S
 fn the_oracle_notices_a_lost_report(place: &Place, promised: &[(String, String)], chance: &mut Chance) {
     let copy = place.copy();
     let (victim, _) = chance.pick(promised);
-    let location = StoreLocation::new("sqlite:", &copy.data).unwrap();
-    let mut journal = location.open_journal_writer().unwrap();
+    let mut journal = copy.location().open_journal_writer().unwrap();
     let deleted = diesel::delete(reports::table.filter(reports::report_id.eq(id_bytes(victim)))).execute(&mut journal);
     assert!(deleted.unwrap() >= 1);
     drop(journal);
@@ -368,23 +368,23 @@ fn the_oracle_notices_a_lost_report(place: &Place, promised: &[(String, String)]
     assert_eq!(lost, std::slice::from_ref(victim));
 }
 
-/// A process that ends while requests are in hand must not leave the next one waiting.
-#[test]
-fn a_killed_gateway_starts_again_at_once() {
-    let mut place = Place::new();
-    let mut server = place.start(&LIMITS);
-    let key = server.api_key.clone().unwrap();
-    let mut client = server.client(&key);
-    for n in 0..20 {
-        let body = super::support::report(&format!("again-{n}"), &mobile(n), &mobile(2_000));
-        assert_eq!(client.post(body.to_string().as_bytes()).unwrap().status, 201);
+on_every_store! {
+    /// A process that ends while requests are in hand must not leave the next one waiting.
+    fn a_killed_gateway_starts_again_at_once(place: Place) {
+        let mut server = place.start(&LIMITS);
+        let key = server.api_key.clone().unwrap();
+        let mut client = server.client(&key);
+        for n in 0..20 {
+            let body = report(&format!("again-{n}"), &mobile(n), &mobile(2_000));
+            assert_eq!(client.post(body.to_string().as_bytes()).unwrap().status, 201);
+        }
+        server.kill();
+        let began = Instant::now();
+        let server = place.start(&LIMITS);
+        let took = began.elapsed();
+        let body = report("again-after", &mobile(0), &mobile(2_000));
+        assert_eq!(server.client(&key).post(body.to_string().as_bytes()).unwrap().status, 201);
+        println!("a killed gateway takes reports again after {took:?}");
+        assert!(took < Duration::from_secs(5), "{took:?}");
     }
-    server.kill();
-    let began = Instant::now();
-    let server = place.start(&LIMITS);
-    let took = began.elapsed();
-    let body = super::support::report("again-after", &mobile(0), &mobile(2_000));
-    assert_eq!(server.client(&key).post(body.to_string().as_bytes()).unwrap().status, 201);
-    println!("a killed gateway takes reports again after {took:?}");
-    assert!(took < Duration::from_secs(5), "{took:?}");
 }

@@ -17,6 +17,9 @@ mod kill;
 mod leaving;
 mod model;
 mod model_run;
+#[path = "../it/support/postgres_server.rs"]
+#[allow(dead_code, reason = "shared with the tests that break it")]
+mod postgres_server;
 mod rebuild;
 mod search;
 mod stop;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use serde_json::Value;
 use spamgate::casework::builder::{BuildError, Turn, begin_rebuild, build_slice};
@@ -10,10 +11,10 @@ use spamgate::domain::clock::Clock;
 use spamgate::domain::vocabulary::CaseStatus;
 use spamgate::store::cases::{Decided, Decision, decide_case};
 use spamgate::store::connection::Connection;
-use spamgate::store::journal::find_last_seq;
+use spamgate::store::journal::count_after;
 use spamgate::store::schema::{builder_cursor, cases, voices};
 
-use super::support::{Chance, Client, Place, Server, mobile, report, seed, snapshot, wait_until_built};
+use super::support::{Chance, Client, Place, Server, mobile, on_every_store, report, seed, snapshot, wait_until_built};
 
 const LIMITS: [(&str, &str); 3] = [
     ("SPAMGATE__LIMITS__REPORTER_PER_DAY", "1000000"),
@@ -91,50 +92,50 @@ fn prepared(place: &mut Place, chance: &mut Chance) -> (Server, String) {
     (server, key)
 }
 
-#[test]
-fn rebuild_after_decisions_keeps_references_counts_and_voices() {
-    let mut chance = Chance::new(seed("rebuild_after_decisions", 0x3_0001));
-    let mut place = Place::new();
-    let (mut server, _) = prepared(&mut place, &mut chance);
-    let before = everything(&place);
-    assert!(before.0.len() > 30, "many cases");
+on_every_store! {
+    fn rebuild_after_decisions_keeps_references_counts_and_voices(place: Place) {
+        let mut chance = Chance::new(seed("rebuild_after_decisions", 0x3_0001));
+        let (mut server, _) = prepared(&mut place, &mut chance);
+        let before = everything(&place);
+        assert!(before.0.len() > 30, "many cases");
 
-    let said = place.run(&["rebuild"]).stdout;
-    assert!(String::from_utf8_lossy(&said).starts_with("Rebuilt up to journal row 510"));
-    let beside = everything(&place);
-    assert!(before == beside, "rebuilt beside a running gateway:\n{before:#?}\n{beside:#?}");
+        let said = place.run(&["rebuild"]).stdout;
+        assert!(String::from_utf8_lossy(&said).starts_with("Rebuilt up to journal row "));
+        let beside = everything(&place);
+        assert!(before == beside, "rebuilt beside a running gateway:\n{before:#?}\n{beside:#?}");
 
-    server.terminate();
-    let said = place.run(&["rebuild"]).stdout;
-    assert!(String::from_utf8_lossy(&said).starts_with("Rebuilt up to journal row 510."));
-    let alone = everything(&place);
-    assert!(before == alone, "rebuilt alone:\n{before:#?}\n{alone:#?}");
-    println!("rebuild_after_decisions: {} cases, 510 reports, 18 decisions", before.1.len());
+        server.terminate();
+        let said = place.run(&["rebuild"]).stdout;
+        assert!(String::from_utf8_lossy(&said).starts_with("Rebuilt up to journal row "));
+        let alone = everything(&place);
+        assert!(before == alone, "rebuilt alone:\n{before:#?}\n{alone:#?}");
+        println!("rebuild_after_decisions: {} cases, 510 reports, 18 decisions", before.1.len());
+    }
 }
 
-/// Reports that come in while everything is made anew are neither lost nor counted twice.
-#[test]
-fn a_rebuild_under_load_comes_to_the_same_as_one_at_rest() {
-    let mut chance = Chance::new(seed("a_rebuild_under_load", 0x3_0002));
-    let mut place = Place::new();
-    let (server, key) = prepared(&mut place, &mut chance);
-    std::thread::scope(|scope| {
-        let mut client = server.client(&key);
-        let mut chance = chance.clone();
-        let sender = scope.spawn(move || send_many(&mut client, &mut chance, "under-load", 300));
-        let mut connection = place.connection();
-        let mut rebuilds = 0;
-        while !sender.is_finished() || rebuilds < 2 {
-            begin_rebuild(&mut connection).unwrap();
-            rebuilds += 1;
-            std::thread::sleep(Duration::from_millis(40));
-        }
-        sender.join().unwrap();
-        println!("a_rebuild_under_load: {rebuilds} rebuilds while 300 reports came");
-    });
-    let before = everything(&place);
-    place.run(&["rebuild"]);
-    assert!(before == everything(&place));
+on_every_store! {
+    /// Reports that come in while everything is made anew are neither lost nor counted twice.
+    fn a_rebuild_under_load_comes_to_the_same_as_one_at_rest(place: Place) {
+        let mut chance = Chance::new(seed("a_rebuild_under_load", 0x3_0002));
+        let (server, key) = prepared(&mut place, &mut chance);
+        std::thread::scope(|scope| {
+            let mut client = server.client(&key);
+            let mut chance = chance.clone();
+            let sender = scope.spawn(move || send_many(&mut client, &mut chance, "under-load", 300));
+            let mut connection = place.connection();
+            let mut rebuilds = 0;
+            while !sender.is_finished() || rebuilds < 2 {
+                begin_rebuild(&mut connection).unwrap();
+                rebuilds += 1;
+                std::thread::sleep(Duration::from_millis(40));
+            }
+            sender.join().unwrap();
+            println!("a_rebuild_under_load: {rebuilds} rebuilds while 300 reports came");
+        });
+        let before = everything(&place);
+        place.run(&["rebuild"]);
+        assert!(before == everything(&place));
+    }
 }
 
 /// Between two slices: longer than a waiting builder sleeps before it tries again.
@@ -173,35 +174,36 @@ fn stored_voices(connection: &mut Connection) -> Vec<StoredVoice> {
     voices::table.order((voices::case_id, voices::reporter_tag)).load(connection).unwrap()
 }
 
-#[test]
-fn two_builders_at_once_give_the_same_as_one() {
-    let mut chance = Chance::new(seed("two_builders_at_once", 0x3_0003));
-    let mut place = Place::new();
-    let (mut server, _) = prepared(&mut place, &mut chance);
-    wait_until_built(&mut place.connection());
-    server.terminate();
-    let mut one = place.connection();
-    let (before, voices_before) = (snapshot(&mut one), stored_voices(&mut one));
-    let last = usize::try_from(find_last_seq(&mut one).unwrap()).unwrap();
+on_every_store! {
+    fn two_builders_at_once_give_the_same_as_one(place: Place) {
+        let mut chance = Chance::new(seed("two_builders_at_once", 0x3_0003));
+        let (mut server, _) = prepared(&mut place, &mut chance);
+        wait_until_built(&mut place.connection());
+        server.terminate();
+        let mut one = place.connection();
+        let (before, voices_before) = (snapshot(&mut one), stored_voices(&mut one));
+        let last = usize::try_from(count_after(&mut one, 0, i64::MAX).unwrap()).unwrap();
+        drop(one);
 
-    let copy = place.copy();
-    begin_rebuild(&mut copy.connection()).unwrap();
-    let built = build_with_two(&copy);
-    assert_eq!(built.iter().sum::<usize>(), last, "each row was built once: {built:?}");
-    assert!(built.iter().all(|rows| *rows > 0), "both built: {built:?}");
-    let mut two = copy.connection();
-    assert_eq!(snapshot(&mut two), before);
-    assert_eq!(stored_voices(&mut two), voices_before);
-    println!("two_builders_at_once: {} and {} rows", built[0], built[1]);
+        let copy = place.copy();
+        begin_rebuild(&mut copy.connection()).unwrap();
+        let built = build_with_two(&copy);
+        assert_eq!(built.iter().sum::<usize>(), last, "each row was built once: {built:?}");
+        assert!(built.iter().all(|rows| *rows > 0), "both built: {built:?}");
+        let mut two = copy.connection();
+        assert_eq!(snapshot(&mut two), before);
+        assert_eq!(stored_voices(&mut two), voices_before);
+        println!("two_builders_at_once: {} and {} rows", built[0], built[1]);
 
-    // From the journal alone, as if no case had ever been: one builder in large slices, and two in small ones.
-    let (alone, together) = (without_cases(&place), without_cases(&place));
-    assert_eq!(build_all(&mut alone.connection(), 4_000), last);
-    let built = build_with_two(&together);
-    assert_eq!(built.iter().sum::<usize>(), last);
-    let found = by_opening_row(&mut together.connection());
-    assert!(!found.is_empty());
-    assert_eq!(found, by_opening_row(&mut alone.connection()));
+        // From the journal alone, as if no case had ever been: one builder in large slices, and two in small ones.
+        let (alone, together) = (without_cases(&place), without_cases(&place));
+        assert_eq!(build_all(&mut alone.connection(), 4_000), last);
+        let built = build_with_two(&together);
+        assert_eq!(built.iter().sum::<usize>(), last);
+        let found = by_opening_row(&mut together.connection());
+        assert!(!found.is_empty());
+        assert_eq!(found, by_opening_row(&mut alone.connection()));
+    }
 }
 
 fn build_with_two(place: &Place) -> Vec<usize> {
@@ -216,71 +218,77 @@ fn build_with_two(place: &Place) -> Vec<usize> {
 /// A copy whose journal is all that is left.
 fn without_cases(place: &Place) -> Place {
     let copy = place.copy();
-    for name in ["spamgate.db", "spamgate.db-wal", "spamgate.db-shm"] {
-        let _ = std::fs::remove_file(copy.data.join(name));
+    if let Some(database) = &copy.database {
+        let tables = "case_totals, voices, report_index, counted_fingerprints, caseless_figures, decisions, cases";
+        let reset = "UPDATE builder_cursor SET seq = 0, report_id = NULL, furthest_seq = 0";
+        database.connect().batch_execute(&format!("TRUNCATE {tables}; {reset}")).unwrap();
+    } else {
+        for name in ["spamgate.db", "spamgate.db-wal", "spamgate.db-shm"] {
+            let _ = std::fs::remove_file(copy.data.join(name));
+        }
+        copy.location().prepare().unwrap();
     }
-    copy.location().prepare().unwrap();
     copy
 }
 
-#[test]
-fn a_cursor_that_does_not_fit_the_journal_forces_a_rebuild() {
-    let mut chance = Chance::new(seed("a_cursor_that_does_not_fit", 0x3_0004));
-    let mut place = Place::new();
-    let (mut server, _) = prepared(&mut place, &mut chance);
-    wait_until_built(&mut place.connection());
-    server.terminate();
-    let before = snapshot(&mut place.connection());
-    let move_cursor = |connection: &mut Connection, seq: i64| {
-        let cursor = (builder_cursor::seq.eq(seq), builder_cursor::report_id.eq(Some(vec![7; 16])));
-        diesel::update(builder_cursor::table.find(1)).set(cursor).execute(connection).unwrap();
-    };
-    // Beyond the end, and on a row that is another one.
-    for seq in [10_000_000, 100] {
-        let copy = place.copy();
-        let mut connection = copy.connection();
-        move_cursor(&mut connection, seq);
-        let turn = build_slice(&mut connection, "VN", 50).unwrap();
-        assert!(turn.rebuild_began, "{turn:?}");
-        assert_eq!(build_all(&mut connection, 50), 510);
-        assert_eq!(snapshot(&mut connection), before);
-    }
+on_every_store! {
+    fn a_cursor_that_does_not_fit_the_journal_forces_a_rebuild(place: Place) {
+        let mut chance = Chance::new(seed("a_cursor_that_does_not_fit", 0x3_0004));
+        let (mut server, _) = prepared(&mut place, &mut chance);
+        wait_until_built(&mut place.connection());
+        server.terminate();
+        let before = snapshot(&mut place.connection());
+        let move_cursor = |connection: &mut Connection, seq: i64| {
+            let cursor = (builder_cursor::seq.eq(seq), builder_cursor::report_id.eq(Some(vec![7; 16])));
+            diesel::update(builder_cursor::table.find(1)).set(cursor).execute(connection).unwrap();
+        };
+        // Beyond the end, and on a row that is another one.
+        for seq in [i64::MAX / 2, 100] {
+            let copy = place.copy();
+            let mut connection = copy.connection();
+            move_cursor(&mut connection, seq);
+            let turn = build_slice(&mut connection, "VN", 50).unwrap();
+            assert!(turn.rebuild_began, "{turn:?}");
+            assert_eq!(build_all(&mut connection, 50), 510);
+            assert_eq!(snapshot(&mut connection), before);
+        }
 
-    // And the gateway says so aloud.
-    move_cursor(&mut place.connection(), 10_000_000);
-    let mut server = place.start(&LIMITS);
-    wait_until_built(&mut place.connection());
-    assert_eq!(snapshot(&mut place.connection()), before);
-    server.terminate();
-    assert!(server.logged().contains("does not fit the journal"), "{}", server.logged());
+        // And the gateway says so aloud.
+        move_cursor(&mut place.connection(), i64::MAX / 2);
+        let mut server = place.start(&LIMITS);
+        wait_until_built(&mut place.connection());
+        assert_eq!(snapshot(&mut place.connection()), before);
+        server.terminate();
+        assert!(server.logged().contains("does not fit the journal"), "{}", server.logged());
+    }
 }
 
-/// Its counts are not all there then, and the cursor would be no line between what it holds and what comes later.
-#[test]
-fn a_case_is_not_decided_while_a_rebuild_is_under_way() {
-    let mut chance = Chance::new(seed("a_decision_while_a_rebuild", 0x3_0005));
-    let mut place = Place::new();
-    let (mut server, _) = prepared(&mut place, &mut chance);
-    wait_until_built(&mut place.connection());
-    server.terminate();
-    let mut connection = place.connection();
-    let reference = place
-        .list_cases()
-        .iter()
-        .find(|case| case["status"] == "open" && case["reports"].as_i64() > Some(5))
-        .map(|case| case["reference"].as_str().unwrap().to_owned())
-        .unwrap();
-    let before = snapshot(&mut connection);
-    begin_rebuild(&mut connection).unwrap();
-    build_slice(&mut connection, "VN", 100).unwrap();
-    let decision =
-        Decision { verdict: CaseStatus::Upheld, reason: "seen", decided_by: "tester", decided_at: Clock::System.now() };
-    assert_eq!(decide_case(&mut connection, &reference, &decision).unwrap(), Decided::Rebuilding);
-    build_all(&mut connection, 100);
-    assert_eq!(decide_case(&mut connection, &reference, &decision).unwrap(), Decided::Closed);
-    let after = snapshot(&mut connection);
-    assert_eq!(after.len(), before.len(), "no case appears or vanishes");
-    for field in ["reports", "repeats", "voices"] {
-        assert_eq!(after[&reference][field], before[&reference][field], "{field}");
+on_every_store! {
+    /// Its counts are not all there then, and the cursor would be no line between what it holds and what comes later.
+    fn a_case_is_not_decided_while_a_rebuild_is_under_way(place: Place) {
+        let mut chance = Chance::new(seed("a_decision_while_a_rebuild", 0x3_0005));
+        let (mut server, _) = prepared(&mut place, &mut chance);
+        wait_until_built(&mut place.connection());
+        server.terminate();
+        let mut connection = place.connection();
+        let reference = place
+            .list_cases()
+            .iter()
+            .find(|case| case["status"] == "open" && case["reports"].as_i64() > Some(5))
+            .map(|case| case["reference"].as_str().unwrap().to_owned())
+            .unwrap();
+        let before = snapshot(&mut connection);
+        begin_rebuild(&mut connection).unwrap();
+        build_slice(&mut connection, "VN", 100).unwrap();
+        let decision =
+            Decision { verdict: CaseStatus::Upheld, reason: "seen", decided_by: "tester", decided_at: Clock::System.now() };
+        assert_eq!(decide_case(&mut connection, &reference, &decision).unwrap(), Decided::Rebuilding);
+        build_all(&mut connection, 100);
+        assert_eq!(decide_case(&mut connection, &reference, &decision).unwrap(), Decided::Closed);
+        let after = snapshot(&mut connection);
+        assert_eq!(after.len(), before.len(), "no case appears or vanishes");
+        for field in ["reports", "repeats", "voices"] {
+            assert_eq!(after[&reference][field], before[&reference][field], "{field}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 
-use super::support::{Chance, Client, Place, id_bytes, journal_ids, mobile, report, seed};
+use super::support::{Chance, Client, Place, id_bytes, journal_ids, mobile, on_every_store, report, seed};
 
 const CLIENTS: usize = 8;
 const EXIT_MAX: Duration = Duration::from_secs(15);
@@ -16,44 +16,44 @@ const LIMITS: [(&str, &str); 3] = [
     ("SPAMGATE__LIMITS__CARRIER_BURST", "1000000"),
 ];
 
-#[test]
-fn sigterm_under_load_answers_what_is_in_hand() {
-    let mut chance = Chance::new(seed("sigterm_under_load", 0x6_0001));
-    let mut place = Place::new();
-    let mut key = None;
-    for round in 0..3 {
-        let mut server = place.start(&LIMITS);
-        let key = key.get_or_insert_with(|| server.api_key.clone().unwrap());
-        let stopping = AtomicBool::new(false);
-        let wait = Duration::from_millis(chance.between(100, 500) as u64);
-        let (address, began) = (server.address, Instant::now());
-        let (acknowledged, took) = std::thread::scope(|scope| {
-            let clients: Vec<_> = (0..CLIENTS)
-                .map(|number| {
-                    let (stopping, key) = (&stopping, key.as_str());
-                    scope.spawn(move || post_until_the_door_closes(address, key, round, number, stopping))
-                })
-                .collect();
-            std::thread::sleep(wait);
-            stopping.store(true, Ordering::SeqCst);
-            server.send_sigterm();
-            let asked = Instant::now();
-            let status = server.wait();
-            let took = asked.elapsed();
-            assert!(status.success(), "{status}\n{}", server.logged());
-            let acknowledged: Vec<String> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
-            (acknowledged, took)
-        });
-        assert!(took <= EXIT_MAX, "{took:?}");
-        assert!(acknowledged.len() > CLIENTS, "there was no load");
-        let stored = journal_ids(&mut place.connection());
-        let lost: Vec<_> = acknowledged.iter().filter(|id| !stored.contains_key(&id_bytes(id))).collect();
-        assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
-        println!(
-            "sigterm_under_load: round {round}, {} acknowledged in {:?}, exit after {took:?}",
-            acknowledged.len(),
-            began.elapsed()
-        );
+on_every_store! {
+    fn sigterm_under_load_answers_what_is_in_hand(place: Place) {
+        let mut chance = Chance::new(seed("sigterm_under_load", 0x6_0001));
+        let mut key = None;
+        for round in 0..3 {
+            let mut server = place.start(&LIMITS);
+            let key = key.get_or_insert_with(|| server.api_key.clone().unwrap());
+            let stopping = AtomicBool::new(false);
+            let wait = Duration::from_millis(chance.between(100, 500) as u64);
+            let (address, began) = (server.address, Instant::now());
+            let (acknowledged, took) = std::thread::scope(|scope| {
+                let clients: Vec<_> = (0..CLIENTS)
+                    .map(|number| {
+                        let (stopping, key) = (&stopping, key.as_str());
+                        scope.spawn(move || post_until_the_door_closes(address, key, round, number, stopping))
+                    })
+                    .collect();
+                std::thread::sleep(wait);
+                stopping.store(true, Ordering::SeqCst);
+                server.send_sigterm();
+                let asked = Instant::now();
+                let status = server.wait();
+                let took = asked.elapsed();
+                assert!(status.success(), "{status}\n{}", server.logged());
+                let acknowledged: Vec<String> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
+                (acknowledged, took)
+            });
+            assert!(took <= EXIT_MAX, "{took:?}");
+            assert!(acknowledged.len() > CLIENTS, "there was no load");
+            let stored = journal_ids(&mut place.connection());
+            let lost: Vec<_> = acknowledged.iter().filter(|id| !stored.contains_key(&id_bytes(id))).collect();
+            assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+            println!(
+                "sigterm_under_load: round {round}, {} acknowledged in {:?}, exit after {took:?}",
+                acknowledged.len(),
+                began.elapsed()
+            );
+        }
     }
 }
 

@@ -24,6 +24,8 @@ use spamgate::store::journal;
 use spamgate::store::schema::{builder_cursor, decisions, reports};
 use tempfile::TempDir;
 
+use super::postgres_server::{Database, PostgresServer};
+
 /// How long anything may take that has to come.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -210,18 +212,56 @@ impl Client {
 
 // A gateway as a process of its own.
 
-/// A directory for a gateway's data, and one for what it prints.
+/// A directory for a gateway's data, and one for what it prints; with a database when the store is PostgreSQL.
 pub struct Place {
     pub root: TempDir,
     pub data: PathBuf,
+    pub database: Option<Database>,
     starts: usize,
 }
+
+/// Makes each test run once on every store, as `name::sqlite` and `name::postgresql`.
+macro_rules! on_every_store {
+    ($($(#[$meta:meta])* fn $name:ident($place:ident: Place) $body:block)+) => {$(
+        $(#[$meta])*
+        mod $name {
+            use super::*;
+
+            fn promise(#[allow(unused_mut, reason = "a test may start nothing")] mut $place: Place) $body
+
+            #[test]
+            fn sqlite() {
+                promise(Place::new());
+            }
+
+            #[test]
+            fn postgresql() {
+                promise(Place::on_postgresql());
+            }
+        }
+    )+};
+}
+pub(crate) use on_every_store;
 
 impl Place {
     pub fn new() -> Self {
         let root = TempDir::with_prefix("spamgate-durability-").unwrap();
         let data = root.path().join("data");
-        Self { root, data, starts: 0 }
+        Self { root, data, database: None, starts: 0 }
+    }
+
+    /// A place whose store is a database of the server that all tests share.
+    pub fn on_postgresql() -> Self {
+        Self::on(PostgresServer::shared().create_database())
+    }
+
+    pub fn on(database: Database) -> Self {
+        Self { database: Some(database), ..Self::new() }
+    }
+
+    /// `store.url`.
+    pub fn store_url(&self) -> String {
+        self.database.as_ref().map_or_else(|| "sqlite:".to_owned(), Database::url)
     }
 
     /// A command of the program on this data. It dies with the thread that starts it, if the machine has `setpriv`.
@@ -239,6 +279,7 @@ impl Place {
                 command.env_remove(name);
             }
         }
+        command.env("SPAMGATE__STORE__URL", self.store_url());
         command.arg("--data").arg(&self.data).args(arguments).stdin(Stdio::null());
         command
     }
@@ -256,7 +297,7 @@ impl Place {
     }
 
     pub fn location(&self) -> StoreLocation {
-        StoreLocation::new("sqlite:", &self.data).unwrap()
+        StoreLocation::new(&self.store_url(), &self.data).unwrap()
     }
 
     pub fn connection(&self) -> Connection {
@@ -266,7 +307,7 @@ impl Place {
     /// Starts a gateway and does not wait for it.
     pub fn spawn(&mut self, settings: &[(&str, &str)]) -> Server {
         self.starts += 1;
-        let is_first = !self.data.join("spamgate.db").exists();
+        let is_first = !self.data.join("keys").exists();
         let stdout = self.root.path().join(format!("stdout-{}", self.starts));
         let stderr = self.root.path().join(format!("stderr-{}", self.starts));
         let child = self
@@ -287,9 +328,9 @@ impl Place {
         server
     }
 
-    /// A copy of the data as it lies there, for tampering.
+    /// A copy of the data as it lies there, for tampering. Nobody may be connected to a database.
     pub fn copy(&self) -> Self {
-        let copy = Self::new();
+        let copy = self.database.as_ref().map_or_else(Self::new, |database| Self::on(database.copy()));
         copy_directory(&self.data, &copy.data);
         copy
     }
@@ -424,14 +465,15 @@ pub struct InProcess {
 }
 
 impl InProcess {
-    pub fn start(data: &Path, clock: &Clock, settings: &[(&str, &str)]) -> Self {
+    pub fn start(place: &Place, clock: &Clock, settings: &[(&str, &str)]) -> Self {
         let mut pairs = vec![
+            ("SPAMGATE__STORE__URL".to_owned(), place.store_url()),
             ("SPAMGATE__SERVER__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("SPAMGATE__SERVER__OPS_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
         ];
         pairs.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let config = Config::load(None, pairs.into_iter()).unwrap();
-        let (data, clock) = (data.to_owned(), clock.clone());
+        let (data, clock) = (place.data.clone(), clock.clone());
         let (ready, started) = mpsc::channel();
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let thread = std::thread::spawn(move || {

@@ -86,6 +86,11 @@ impl Database {
         &self.name
     }
 
+    /// A copy of it. Nobody may be connected.
+    pub fn copy(&self) -> Self {
+        self.server.database_from(&self.name)
+    }
+
     /// A session of the superuser.
     pub fn connect(&self) -> PgConnection {
         self.server.connect(&self.name).expect("the server answers")
@@ -160,7 +165,8 @@ impl PostgresServer {
         copy
     }
 
-    fn data(&self) -> PathBuf {
+    /// The directory of its files.
+    pub fn data(&self) -> PathBuf {
         self.directory.join("data")
     }
 
@@ -296,17 +302,17 @@ impl PostgresServer {
             *is_made = true;
         }
         // One at a time: nobody may be connected to the template.
-        let database = self.empty_database_from(TEMPLATE);
+        let database = self.database_from(TEMPLATE);
         drop(is_made);
         database
     }
 
     /// A database without any table.
     pub fn create_empty_database(self: &Arc<Self>) -> Database {
-        self.empty_database_from("template1")
+        self.database_from("template1")
     }
 
-    fn empty_database_from(self: &Arc<Self>, template: &str) -> Database {
+    fn database_from(self: &Arc<Self>, template: &str) -> Database {
         let name = format!("test_{}", uuid::Uuid::now_v7().simple());
         let tried = Instant::now();
         let sql = format!("CREATE DATABASE {name} TEMPLATE {template}");
