@@ -26,14 +26,14 @@
 //!  intake/journal_writer.rs                one commit for all that is queued, synced to disk   ── the promise ──
 //!        │                                 4 mark: the fast state learns what is stored; then 201 to each
 //!        ▼
-//!  store/journal.rs ═══► journal.db        append only, in order
+//!  store/journal.rs ═══► journal           append only, in order (SQLite: journal.db; PostgreSQL: a schema)
 //!        │
 //!        ▼   (one thread, behind)
 //!  casework/builder.rs                     reads the journal in slices; one transaction each, cursor included
 //!        │   casework/slice.rs             twin of a report id? dropped. Same fingerprint within 24 h? linked, no voice.
 //!        │   domain/grouping.rs            else it is counted in the case of its grouping key
 //!        ▼
-//!  store/building.rs ═══► spamgate.db      cases, voices, totals, index of reports
+//!  store/building.rs ═══► the rest         cases, voices, totals, index of reports (SQLite: spamgate.db)
 //!        │
 //!        ▼
 //!  carrier_api/get_report.rs, cli/cases.rs read them
