@@ -39,6 +39,8 @@ pub(super) struct Slice<'r, D> {
     opened: Vec<NewCase>,
     index_rows: BTreeMap<&'r [u8], IndexRow>,
     newly_counted: BTreeMap<&'r [u8], CountedRow>,
+    /// Fingerprints of those that had an older counted report.
+    recounted: Vec<&'r [u8]>,
     voices: BTreeMap<(i64, &'r [u8]), Voice<'r>>,
     /// What this slice adds to each case.
     totals: BTreeMap<i64, TotalsRow>,
@@ -78,6 +80,7 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
             opened: Vec::new(),
             index_rows: BTreeMap::new(),
             newly_counted: BTreeMap::new(),
+            recounted: Vec::new(),
             voices: BTreeMap::new(),
             totals: BTreeMap::new(),
             figures: HashMap::new(),
@@ -151,8 +154,10 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
             case_id,
             received_at: row.received_at,
         };
-        self.counted.insert(row.fingerprint.clone(), counted.clone());
-        self.newly_counted.insert(&row.fingerprint, counted);
+        let older = self.counted.insert(row.fingerprint.clone(), counted.clone());
+        if self.newly_counted.insert(&row.fingerprint, counted).is_none() && older.is_some() {
+            self.recounted.push(&row.fingerprint);
+        }
         self.index(row, case_id, None);
         Ok(())
     }
@@ -285,7 +290,7 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
         let index_rows: Vec<IndexRow> = self.index_rows.into_values().collect();
         building::insert_index_rows(connection, &index_rows)?;
         let counted: Vec<CountedRow> = self.newly_counted.into_values().collect();
-        building::upsert_counted(connection, &counted)?;
+        building::write_counted(connection, &counted, &self.recounted)?;
         for (key, reports) in &self.figures {
             building::upsert_figure(connection, key, *reports)?;
         }

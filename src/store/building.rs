@@ -229,11 +229,11 @@ pub fn find_counted(connection: &mut Connection, fingerprints: &[&[u8]]) -> Quer
     Ok(rows.into_iter().map(|row| (row.fingerprint.clone(), row)).collect())
 }
 
-/// Records counted reports, replacing older ones of the same fingerprint.
+/// Records counted reports. `replaced` are the fingerprints among them that had an older one.
 ///
 /// # Errors
 /// As the database says.
-pub fn upsert_counted(connection: &mut Connection, rows: &[CountedRow]) -> QueryResult<()> {
+pub fn write_counted(connection: &mut Connection, rows: &[CountedRow], replaced: &[&[u8]]) -> QueryResult<()> {
     match connection {
         Connection::Sqlite(file) => {
             for row in rows {
@@ -241,22 +241,13 @@ pub fn upsert_counted(connection: &mut Connection, rows: &[CountedRow]) -> Query
             }
             Ok(())
         }
+        Connection::Postgresql(_) if rows.is_empty() => Ok(()),
         Connection::Postgresql(session) => {
-            let column = |of: fn(&CountedRow) -> &[u8]| rows.iter().map(of).collect::<Vec<_>>();
-            diesel::sql_query(
-                "INSERT INTO counted_fingerprints (fingerprint, report_id, case_id, received_at) \
-                 SELECT * FROM unnest($1, $2, $3, $4) \
-                 ON CONFLICT (fingerprint) DO UPDATE SET report_id = excluded.report_id, case_id = excluded.case_id, \
-                 received_at = excluded.received_at",
-            )
-            .bind::<Array<Binary>, _>(column(|row| &row.fingerprint))
-            .bind::<Array<Binary>, _>(column(|row| &row.report_id))
-            .bind::<Array<diesel::sql_types::Nullable<BigInt>>, _>(
-                rows.iter().map(|row| row.case_id).collect::<Vec<_>>(),
-            )
-            .bind::<Array<BigInt>, _>(rows.iter().map(|row| row.received_at).collect::<Vec<_>>())
-            .execute(session)
-            .map(|_| ())
+            if !replaced.is_empty() {
+                let older = counted_fingerprints::table.filter(counted_fingerprints::fingerprint.eq_any(replaced));
+                diesel::delete(older).execute(session)?;
+            }
+            diesel::copy_from(counted_fingerprints::table).from_insertable(rows).execute(session).map(|_| ())
         }
     }
 }
