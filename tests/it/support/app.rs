@@ -378,7 +378,8 @@ impl TestApp {
         }
     }
 
-    fn is_marked(&self, id: Uuid) -> bool {
+    /// Whether Redis holds the marker of a report.
+    pub fn is_marked(&self, id: Uuid) -> bool {
         self.find_marker_key(id).is_some()
     }
 

@@ -4,6 +4,7 @@ mod answer;
 mod app;
 mod chaos_proxy;
 mod commands;
+mod redis_app;
 mod redis_cluster;
 mod redis_process;
 mod redis_sentinels;

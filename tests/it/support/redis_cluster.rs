@@ -49,6 +49,11 @@ impl RedisCluster {
         Self { nodes: Mutex::new(nodes.into_iter().map(Some).collect()), url }
     }
 
+    /// The URL of a master as if it were one server.
+    pub fn node_url(&self, index: usize) -> String {
+        format!("redis://{}", self.nodes.lock().unwrap()[index].as_ref().unwrap().address())
+    }
+
     /// Kills a master.
     pub fn kill_master(&self, index: usize) {
         self.nodes.lock().unwrap()[index] = None;
