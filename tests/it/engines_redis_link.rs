@@ -43,7 +43,7 @@ async fn a_full_redis_costs_no_report_and_is_named() {
     reports += assert_taken(&app, "full", 100).await;
     app.wait_until_degraded("redis is full (maxmemory").await;
     assert!(app.metric("spamgate_redis_failures_total{reason=\"full\"}").await >= 1.0);
-    assert_eq!(app.metric("spamgate_redis_up").await, 0.0);
+    assert_eq!(app.metric("spamgate_redis_up{}").await, 0.0);
     reports += assert_taken(&app, "still-full", 200).await;
     server.configure("maxmemory", "0");
     app.wait_until_whole().await;
@@ -71,14 +71,14 @@ async fn a_read_only_replica_costs_no_report_and_is_named() {
 async fn a_redis_that_dies_and_comes_back_is_seen_without_any_report() {
     let server = Arc::new(RedisServer::start());
     let app = TestApp::spawn_beside(&server).await;
-    assert_eq!(app.metric("spamgate_redis_up").await, 1.0);
+    assert_eq!(app.metric("spamgate_redis_up{}").await, 1.0);
     server.kill();
     app.wait_until_degraded("redis cannot be reached").await;
-    assert_eq!(app.metric("spamgate_redis_up").await, 0.0);
+    assert_eq!(app.metric("spamgate_redis_up{}").await, 0.0);
     assert!(app.metric("spamgate_redis_failures_total{reason=\"disconnected\"}").await >= 1.0);
     server.start_again();
     app.wait_until_whole().await;
-    assert_eq!(app.metric("spamgate_redis_up").await, 1.0);
+    assert_eq!(app.metric("spamgate_redis_up{}").await, 1.0);
     let reports = app.assert_duplicates_are_seen("after", 0).await;
     assert_counted(&app, reports).await;
 }

@@ -25,7 +25,7 @@ async fn node_at(url: &str, metrics: Arc<Metrics>) -> Arc<RedisState> {
     let FastUrl::Redis(target) = FastUrl::parse(url).unwrap() else { panic!("it is a Redis") };
     let settings = RedisSettings {
         target,
-        key_prefix: "nodes".to_owned(),
+        key_prefix: "spamgate".to_owned(),
         // Nothing may fall back on the memory of the node here.
         timeout: Duration::from_secs(5),
         reporter_per_day: PER_DAY,
@@ -129,4 +129,28 @@ async fn marks_that_were_on_their_way_when_redis_hung_are_dropped_and_counted() 
     let key_of = |number: u8| server.keys("*:seen:*").iter().any(|key| key.ends_with(probe(number).id.as_bytes()));
     wait_until("the next one is written", Duration::from_secs(5), async || key_of(2)).await;
     assert_eq!(metrics.redis_marks_dropped.get(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_takes_no_more_than_330_bytes_of_redis() {
+    const REPORTS: u32 = 100_000;
+    const BYTES_MAX: u64 = 330;
+    let server = RedisServer::start();
+    let used_bytes = || {
+        let info: String = server.ask(redis::cmd("INFO").arg("memory"));
+        let line = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+        line.parse::<u64>().unwrap()
+    };
+    let node = node(&server).await;
+    let before = used_bytes();
+    for number in 0..REPORTS {
+        // Spread like MACs.
+        let spread = u128::from(number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes();
+        let probe = Probe { id: ReportId::from_mac(spread), hint_key: spread, quota_key: spread, ..probe(0) };
+        node.mark_stored(&probe);
+    }
+    let are_all_there = async || server.ask::<u32>(&redis::cmd("DBSIZE")) >= 2 * REPORTS;
+    wait_until("all are marked", Duration::from_secs(30), are_all_there).await;
+    let each = (used_bytes() - before) / u64::from(REPORTS);
+    assert!(each <= BYTES_MAX, "{each} bytes a report");
 }

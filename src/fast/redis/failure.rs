@@ -19,6 +19,8 @@ pub(super) enum Failure {
     TimedOut,
     /// The connection broke or could not be made.
     Disconnected,
+    /// No encryption could be agreed on, or the certificate is not believed.
+    Tls,
     /// What came back is not Redis's protocol.
     Garbled,
     /// User or password are wrong, or may not do what is needed.
@@ -41,6 +43,8 @@ pub(super) enum Failure {
     Moved,
     /// No Sentinel names a master.
     NoMaster,
+    /// The Sentinels name another master.
+    Demoted,
     /// Somebody's script keeps the server busy.
     Busy,
     /// The keys of one report are on their way to another node of the Cluster.
@@ -54,6 +58,7 @@ impl Failure {
     pub(super) fn of(error: &RedisError) -> Self {
         match error.kind() {
             ErrorKind::Io if error.is_timeout() => Self::TimedOut,
+            ErrorKind::Io if is_tls(error) => Self::Tls,
             ErrorKind::Server(kind) => Self::of_server(kind),
             ErrorKind::Extension => Self::of_code(error.code().unwrap_or_default()),
             ErrorKind::AuthenticationFailed => Self::Refused,
@@ -99,12 +104,14 @@ impl Failure {
     pub(super) fn ends_connection(self) -> bool {
         match self {
             Self::Disconnected
+            | Self::Tls
             | Self::Garbled
             | Self::Refused
             | Self::ReadOnly
             | Self::Loading
             | Self::MasterDown
-            | Self::NoMaster => true,
+            | Self::NoMaster
+            | Self::Demoted => true,
             Self::TimedOut
             | Self::Full
             | Self::NotSaved
@@ -127,6 +134,7 @@ impl Failure {
         match self {
             Self::TimedOut => "timeout",
             Self::Disconnected => "disconnected",
+            Self::Tls => "tls",
             Self::Garbled => "garbled",
             Self::Refused => "refused",
             Self::ReadOnly => "read_only",
@@ -138,6 +146,7 @@ impl Failure {
             Self::ClusterDown => "cluster_down",
             Self::Moved => "moved",
             Self::NoMaster => "no_master",
+            Self::Demoted => "demoted",
             Self::Busy => "busy",
             Self::OnTheWay => "on_the_way",
             Self::Data => "data",
@@ -149,6 +158,7 @@ impl Failure {
         match self {
             Self::TimedOut => without_redis!("redis does not answer in time"),
             Self::Disconnected => without_redis!("redis cannot be reached"),
+            Self::Tls => without_redis!("redis shows no certificate that is believed, or wants no encryption"),
             Self::Garbled => without_redis!("what answers for redis is no redis"),
             Self::Refused => without_redis!("redis refuses the user, the password or a command"),
             Self::ReadOnly => without_redis!("redis is a read-only replica"),
@@ -160,11 +170,18 @@ impl Failure {
             Self::ClusterDown => without_redis!("the redis cluster, or a part of it, is down"),
             Self::Moved => without_redis!("redis is a node of a cluster: name it with `redis+cluster:` in fast.url"),
             Self::NoMaster => without_redis!("no sentinel names a redis master"),
+            Self::Demoted => without_redis!("the sentinels name another redis master"),
             Self::Busy => without_redis!("redis is busy with another script"),
             Self::OnTheWay => without_redis!("keys of redis are on their way to another node"),
             Self::Data => without_redis!("redis gives answers that make no sense"),
         }
     }
+}
+
+/// What rustls refuses arrives as invalid data.
+fn is_tls(error: &RedisError) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    source.is_some_and(|error| error.kind() == std::io::ErrorKind::InvalidData)
 }
 
 #[cfg(test)]

@@ -32,7 +32,8 @@ const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Failures in a row, with tries in between, after which a connection is given up. One slow answer is no reason to.
 const STRIKES_MAX: u32 = 3;
 /// Sentinels are asked at every so many checks whether the master is still the master.
-const CHECKS_PER_LOOK_AT_SENTINELS: u32 = 5;
+/// A master that was cut off from them, or demoted by hand, goes on taking writes for a while.
+const CHECKS_PER_LOOK_AT_SENTINELS: u32 = 3;
 /// How long a key lives that is written to try the connection out, milliseconds.
 const CHECK_KEY_TTL_MS: u64 = 10_000;
 
@@ -282,10 +283,12 @@ impl Shared {
         if self.connector.named_master().await.is_none_or(|named| named == ours) {
             return false;
         }
+        self.metrics.count_redis_failure(Failure::Demoted.word());
         let mut state = self.state();
         if state.generation == generation {
-            state.drop_connection(Failure::NoMaster);
+            state.drop_connection(Failure::Demoted);
         }
+        self.tell(&mut state);
         true
     }
 

@@ -31,7 +31,7 @@ impl TestApp {
         wait_until(words, WHOLE_WAIT, async || self.degraded().await.contains(words)).await;
     }
 
-    /// The value of a metric, such as `spamgate_redis_up`; 0 when it is not there.
+    /// The value of a metric, such as `spamgate_redis_marks_dropped_total`; 0 when it is not there.
     pub async fn metric(&self, name: &str) -> f64 {
         let text = self.get_operators("/metrics").await.expect_status(200).text;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

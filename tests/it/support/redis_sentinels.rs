@@ -80,14 +80,6 @@ impl RedisSentinels {
         self.with_server(port, RedisNode::go_on);
     }
 
-    /// Whether a server follows another one.
-    pub fn is_replica(&self, port: u16) -> bool {
-        self.with_server(port, |server| {
-            let info: String = server.try_ask(cmd("INFO").arg("replication")).unwrap_or_default();
-            info.contains("role:slave") && info.contains("master_link_status:up")
-        })
-    }
-
     /// Tells the Sentinels to make a replica the master though the master lives. Whether they do.
     pub fn try_failover(&self) -> bool {
         self.sentinels[0].try_ask::<String>(cmd("SENTINEL").arg("FAILOVER").arg(SERVICE)).is_ok()
