@@ -95,6 +95,9 @@ pub enum FastUrlError {
     Form(&'static str),
 }
 
+/// Place, login and database, or what is wrong.
+type PartsRead = Result<(RedisPlace, Login, i64), &'static str>;
+
 impl FastUrl {
     /// Reads a URL.
     ///
@@ -103,7 +106,7 @@ impl FastUrl {
     pub fn parse(url: &str) -> Result<Self, FastUrlError> {
         // Without a colon it is no scheme, and perhaps a password.
         let (scheme, rest) = url.split_once(':').ok_or_else(|| FastUrlError::Scheme("?".to_owned()))?;
-        let read: fn(&str) -> Result<(RedisPlace, Login, i64), &'static str> = match scheme {
+        let read: fn(&str) -> PartsRead = match scheme {
             "memory" if rest.is_empty() => return Ok(Self::Memory),
             "memory" => return Err(FastUrlError::Form("nothing may follow `memory:`")),
             "redis" | "rediss" => read_server,
@@ -119,14 +122,14 @@ impl FastUrl {
 }
 
 /// `[user:password@]host[:port][/database]`
-fn read_server(rest: &str) -> Result<(RedisPlace, Login, i64), &'static str> {
+fn read_server(rest: &str) -> PartsRead {
     let (login, rest) = split_login(rest)?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     Ok((RedisPlace::Server(read_host(host, SERVER_PORT)?), login, read_database(path)?))
 }
 
 /// `/path[?db=…&user=…&pass=…]`
-fn read_socket(rest: &str) -> Result<(RedisPlace, Login, i64), &'static str> {
+fn read_socket(rest: &str) -> PartsRead {
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     if !path.starts_with('/') {
         return Err("the path of the socket must be absolute: three slashes follow `redis+unix:`");
@@ -144,7 +147,7 @@ fn read_socket(rest: &str) -> Result<(RedisPlace, Login, i64), &'static str> {
 }
 
 /// `[user:password@]host[:port],…/service[/database][?sentinel_user=…&sentinel_password=…]`
-fn read_sentinels(rest: &str) -> Result<(RedisPlace, Login, i64), &'static str> {
+fn read_sentinels(rest: &str) -> PartsRead {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (login, rest) = split_login(rest)?;
     let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -170,7 +173,7 @@ fn read_sentinels(rest: &str) -> Result<(RedisPlace, Login, i64), &'static str> 
 }
 
 /// `[user:password@]host[:port],…`
-fn read_cluster(rest: &str) -> Result<(RedisPlace, Login, i64), &'static str> {
+fn read_cluster(rest: &str) -> PartsRead {
     let (login, rest) = split_login(rest)?;
     let hosts = rest.strip_suffix('/').unwrap_or(rest);
     if hosts.contains('/') {

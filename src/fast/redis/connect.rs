@@ -141,7 +141,25 @@ impl Connector {
                 .build()?;
             client.get_async_connection().await
         };
-        connect.await.map(LinkConnection::Cluster).map_err(|error| Failure::of(&error))
+        match connect.await {
+            Ok(connection) => Ok(LinkConnection::Cluster(connection)),
+            Err(error) => Err(self.look_closer(nodes, Failure::of(&error)).await),
+        }
+    }
+
+    /// A Cluster's client says only that it got nowhere. One of the nodes may tell more: a wrong password, a wrong
+    /// certificate.
+    async fn look_closer(&self, nodes: &[HostPort], failure: Failure) -> Failure {
+        if failure != Failure::Disconnected {
+            return failure;
+        }
+        for node in nodes {
+            match self.connect_to(self.address(node)).await {
+                Ok(_) | Err(Failure::Disconnected | Failure::TimedOut) => {}
+                Err(closer) => return closer,
+            }
+        }
+        failure
     }
 
     /// Asks all Sentinels at once. The master is whom most of them name: one that was cut off for a while may still name

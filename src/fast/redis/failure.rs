@@ -1,6 +1,11 @@
 //! What can go wrong with Redis, in fixed words; and whom it concerns.
 
+use std::sync::Arc;
+
 use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+/// How the library keeps the cause of an error.
+type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
 /// What an operator has to know while Redis is not used, after the reason.
 macro_rules! without_redis {
@@ -178,10 +183,11 @@ impl Failure {
     }
 }
 
-/// What rustls refuses arrives as invalid data.
+/// What rustls refuses arrives as invalid data. The library hands the cause out in its own wrapping.
 fn is_tls(error: &RedisError) -> bool {
-    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
-    source.is_some_and(|error| error.kind() == std::io::ErrorKind::InvalidData)
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<Cause>());
+    let io = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::InvalidData)
 }
 
 #[cfg(test)]
@@ -234,6 +240,7 @@ mod tests {
         assert_eq!(io(std::io::ErrorKind::TimedOut), Failure::TimedOut);
         assert_eq!(io(std::io::ErrorKind::BrokenPipe), Failure::Disconnected);
         assert_eq!(io(std::io::ErrorKind::ConnectionRefused), Failure::Disconnected);
+        assert_eq!(io(std::io::ErrorKind::InvalidData), Failure::Tls);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! be written in one try is dropped: the builder drops the twins.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::{Cmd, RedisResult};
@@ -20,7 +20,7 @@ use super::{HINT_TTL_S, SEEN_TTL_S, interval_micros, marker};
 use crate::fast::Probe;
 use crate::telemetry::metrics::Metrics;
 
-/// Jobs that wait to be written, at most; the oldest are dropped. About 100 bytes each.
+/// Jobs that wait to be written, at most, and as many that are put off; the oldest are dropped. About 100 bytes each.
 const JOBS_MAX: usize = 100_000;
 /// Jobs in one pipeline. Some milliseconds of the server's time: questions of reports wait behind it.
 const PIPELINE_MAX: usize = 256;
@@ -53,41 +53,75 @@ impl Job {
 
 /// Jobs for Redis; bounded, the oldest go first.
 pub(super) struct JobQueue {
-    jobs: Mutex<VecDeque<Job>>,
+    lists: Mutex<Lists>,
     news: Notify,
     metrics: Arc<Metrics>,
 }
 
+#[derive(Default)]
+struct Lists {
+    waiting: VecDeque<Job>,
+    /// For a part of the Cluster that is away.
+    put_off: VecDeque<Job>,
+}
+
 impl JobQueue {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { jobs: Mutex::default(), news: Notify::new(), metrics }
+        Self { lists: Mutex::default(), news: Notify::new(), metrics }
     }
 
     pub(super) fn push(&self, job: Job) {
-        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let dropped = if jobs.len() >= JOBS_MAX { jobs.pop_front() } else { None };
-        jobs.push_back(job);
-        drop(jobs);
+        let dropped = push_bounded(&mut self.lists().waiting, job);
         self.count_dropped(dropped.as_slice());
         self.news.notify_one();
     }
 
-    fn take(&self) -> Vec<Job> {
-        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = jobs.len().min(PIPELINE_MAX);
-        jobs.drain(..count).collect()
+    fn put_off(&self, job: Job) {
+        let dropped = push_bounded(&mut self.lists().put_off, job);
+        self.count_dropped(dropped.as_slice());
     }
 
+    /// Some jobs, those that were put off too when `all_are_due`.
+    fn take(&self, all_are_due: bool) -> Vec<Job> {
+        let mut lists = self.lists();
+        let list = if all_are_due && !lists.put_off.is_empty() { &mut lists.put_off } else { &mut lists.waiting };
+        let count = list.len().min(PIPELINE_MAX);
+        list.drain(..count).collect()
+    }
+
+    /// Waits for a job, and not for long when some are put off.
     async fn wait(&self) {
-        while self.jobs.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+        loop {
+            let are_some_put_off = {
+                let lists = self.lists();
+                if !lists.waiting.is_empty() {
+                    return;
+                }
+                !lists.put_off.is_empty()
+            };
+            if are_some_put_off {
+                let _ = tokio::time::timeout(LOOK_EVERY, self.news.notified()).await;
+                return;
+            }
             self.news.notified().await;
         }
+    }
+
+    fn lists(&self) -> MutexGuard<'_, Lists> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn count_dropped(&self, jobs: &[Job]) {
         let marks = jobs.iter().filter(|job| job.is_mark()).count();
         self.metrics.redis_marks_dropped.inc_by(u64::try_from(marks).unwrap_or(u64::MAX));
     }
+}
+
+/// Adds a job; the one that had to make room for it.
+fn push_bounded(list: &mut VecDeque<Job>, job: Job) -> Option<Job> {
+    let dropped = if list.len() >= JOBS_MAX { list.pop_front() } else { None };
+    list.push_back(job);
+    dropped
 }
 
 /// How jobs become commands.
@@ -136,7 +170,7 @@ pub(super) async fn write_jobs(queue: Arc<JobQueue>, link: Arc<Shared>, scripts:
         while !link.is_usable() {
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        let batch = queue.take();
+        let batch = queue.take(link.failure().is_none());
         let Some(first) = batch.first() else { continue };
         match link.lease(SlotTag::of(first.probe())) {
             Some(lease) if matches!(lease.connection, LinkConnection::Server(_)) => {
@@ -201,7 +235,7 @@ async fn write_to_nodes(
         }
         let (queue, link, scripts) = (Arc::clone(queue), Arc::clone(link), Arc::clone(scripts));
         in_flight.spawn(async move {
-            let Some(mut lease) = link.lease(SlotTag::of(job.probe())) else { return queue.count_dropped(&[job]) };
+            let Some(mut lease) = link.lease(SlotTag::of(job.probe())) else { return queue.put_off(job) };
             if let Err(failure) = write_one(&mut lease.connection, &scripts, &job, timeout).await {
                 link.report_failure(&lease, failure);
                 queue.count_dropped(&[job]);
