@@ -15,7 +15,8 @@ use tokio::task::JoinHandle;
 use crate::carrier_api::authenticate::{CarrierDefaults, CarrierRegistry};
 use crate::casework::builder::is_journal_replaced;
 use crate::casework::builder_thread::{BuilderBell, BuilderParts, BuilderSettings, BuilderThread};
-use crate::config::{Config, ConfigError, FastEngine, Role};
+use crate::config::fast_url::FastUrl;
+use crate::config::{Config, ConfigError, Role};
 use crate::crypto::envelope::{EnvelopeError, Sealer};
 use crate::crypto::key_files::{self, KeyCheck, KeyError, NodeKeys};
 use crate::domain::clock::Clock;
@@ -66,9 +67,6 @@ pub enum StartError {
     /// Sealing.
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
-    /// Redis settings.
-    #[error("fast.url: {0}")]
-    Redis(String),
     /// A node that only takes reports came before there was anything.
     #[error("this store names no keys yet: start a node with the role `review` or `all` first")]
     NoKeysYet,
@@ -196,7 +194,7 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
         renew_store_epoch(&location)?;
     }
     let (store_epoch, _) = location.read_epoch()?;
-    let fast = Arc::new(open_fast_state(config, &clock)?);
+    let fast = Arc::new(open_fast_state(config, &clock, &metrics).await?);
     let ring = Arc::new(keys.ring);
     // An intake node's user may not read what the memory is made of; its twins are dropped by the builder.
     if role == Role::All {
@@ -371,26 +369,23 @@ fn lock_directory(data: &Path) -> Result<File, StartError> {
     }
 }
 
-fn open_fast_state(config: &Config, clock: &Clock) -> Result<FastState, StartError> {
+async fn open_fast_state(config: &Config, clock: &Clock, metrics: &Arc<Metrics>) -> Result<FastState, StartError> {
     let limits = |seen_max| MemoryLimits {
         seen_max,
         reporters_max: config.limits.reporters_max,
         reporter_per_day: config.limits.reporter_per_day,
     };
-    match config.fast.engine()? {
-        FastEngine::Memory => Ok(FastState::Memory(MemoryState::new(limits(config.fast.seen_max), clock.clone()))),
-        FastEngine::Redis => {
+    match config.fast.parsed_url()? {
+        FastUrl::Memory => Ok(FastState::Memory(MemoryState::new(limits(config.fast.seen_max), clock.clone()))),
+        FastUrl::Redis(target) => {
             let settings = RedisSettings {
-                url: config.fast.url.clone(),
+                target,
                 key_prefix: config.fast.key_prefix.clone(),
                 timeout: Duration::from_millis(config.fast.timeout_ms),
                 reporter_per_day: config.limits.reporter_per_day.get(),
             };
             let local = MemoryState::new(limits(LOCAL_SEEN_MAX), clock.clone());
-            // The kind only: the whole error may quote the URL with its password.
-            let state = RedisState::new(settings, local)
-                .map_err(|error| StartError::Redis(format!("cannot be used ({:?})", error.kind())))?;
-            Ok(FastState::Redis(state))
+            Ok(FastState::Redis(RedisState::open(settings, local, Arc::clone(metrics)).await))
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Configuration: the commented defaults, a file, the environment, flags; later ones win, unknown ones are refused.
 
+pub mod fast_url;
+
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -7,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use self::fast_url::{FastUrl, FastUrlError, SCHEMES};
 use crate::domain::msisdn::HomeCountry;
 use crate::domain::submission::Region;
 
@@ -16,6 +19,8 @@ pub const DEFAULTS: &str = include_str!("defaults.toml");
 const ENVIRONMENT_PREFIX: &str = "SPAMGATE__";
 /// The data directory without `--data`.
 pub const DEFAULT_DATA_DIRECTORY: &str = "spamgate-data";
+/// Longest first part of the keys in Redis. It stands in every key; braces would choose the slot of all of them.
+const KEY_PREFIX_MAX_BYTES: usize = 64;
 /// Largest configuration file read, bytes.
 const FILE_MAX_BYTES: u64 = 1024 * 1024;
 
@@ -156,30 +161,29 @@ pub struct FastSettings {
     pub seen_max: usize,
 }
 
-/// Engines of the fast state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FastEngine {
-    /// In this process.
-    Memory,
-    /// One Redis server.
-    Redis,
-}
-
 impl FastSettings {
-    /// The engine that the URL's scheme names.
+    /// What the URL names.
     ///
     /// # Errors
-    /// When there is none of that name. Only the scheme is shown: the rest may hold a password.
-    pub fn engine(&self) -> Result<FastEngine, ConfigError> {
-        // Without a colon it is no scheme, and perhaps a password.
-        match self.url.split_once(':').map_or("?", |(scheme, _)| scheme) {
-            "memory" => Ok(FastEngine::Memory),
-            "redis" | "redis+unix" => Ok(FastEngine::Redis),
-            scheme => Err(ConfigError::Value {
-                setting: "fast.url",
-                reason: format!("`{scheme}` is no engine: use `memory:`, `redis:` or `redis+unix:`"),
-            }),
+    /// When it cannot be read. Only the scheme is shown: the rest may hold a password.
+    pub fn parsed_url(&self) -> Result<FastUrl, ConfigError> {
+        FastUrl::parse(&self.url).map_err(|error| ConfigError::Value {
+            setting: "fast.url",
+            reason: match error {
+                FastUrlError::Scheme(scheme) => format!("`{scheme}` is no engine: use {SCHEMES}"),
+                FastUrlError::Form(reason) => reason.to_owned(),
+            },
+        })
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        self.parsed_url()?;
+        let well_formed = |byte: u8| byte.is_ascii_graphic() && !b"{}".contains(&byte);
+        if !(1..=KEY_PREFIX_MAX_BYTES).contains(&self.key_prefix.len()) || !self.key_prefix.bytes().all(well_formed) {
+            let reason = "must be 1 to 64 printable ASCII characters without spaces and braces".to_owned();
+            return Err(ConfigError::Value { setting: "fast.key_prefix", reason });
         }
+        Ok(())
     }
 }
 
@@ -315,7 +319,7 @@ impl Config {
     /// The first that does not.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.region()?;
-        self.fast.engine()?;
+        self.fast.check()?;
         let bounds = [
             ("server.body_max_bytes", self.server.body_max_bytes, 1_024, 16 << 20),
             ("server.connections_max_per_worker", self.server.connections_max_per_worker, 1, 1 << 20),
@@ -375,15 +379,15 @@ impl Config {
     }
 }
 
-/// A URL without what stands before the `@`.
+/// A URL without what stands before the `@` and without its query.
 fn without_password(url: &str) -> String {
-    let url = url.split('?').next().unwrap_or_default();
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => {
-            let (head, tail) = (url.get(..scheme + 3), url.get(at..));
-            format!("{}***{}", head.unwrap_or_default(), tail.unwrap_or_default())
-        }
-        _ => url.to_owned(),
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['?', '#']).unwrap_or(rest.len());
+    match rest.rfind('@') {
+        None => format!("{scheme}://{}", rest.get(..end).unwrap_or_default()),
+        Some(at) if at < end => format!("{scheme}://***{}", rest.get(at..end).unwrap_or_default()),
+        // A `?` before the `@` may belong to a password.
+        Some(_) => format!("{scheme}://***"),
     }
 }
 
@@ -496,9 +500,37 @@ mod tests {
 
     #[test]
     fn a_password_in_a_url_is_not_shown() {
-        let config = with(&[("SPAMGATE__FAST__URL", "redis://user:hunter2@host:6379/0")]).unwrap();
-        assert!(!config.to_toml().contains("hunter2"));
-        assert!(!format!("{config:?}").contains("hunter2"));
-        assert!(config.to_toml().contains("redis://***@host:6379/0"));
+        for (url, shown) in [
+            ("redis://user:hunter2@host:6379/0", "redis://***@host:6379/0"),
+            ("rediss://:hunter2@host", "rediss://***@host"),
+            ("redis+unix:///run/r.sock?pass=hunter2", "redis+unix:///run/r.sock"),
+            ("redis+sentinel://u:hunter2@a:1,b:2/m/1", "redis+sentinel://***@a:1,b:2/m/1"),
+            ("redis+sentinel://a,b/m?sentinel_password=hunter2", "redis+sentinel://a,b/m"),
+            ("redis+sentinel://a,b/m?sentinel_password=x%40hunter2", "redis+sentinel://a,b/m"),
+            ("rediss+cluster://u:hunter2@a,b", "rediss+cluster://***@a,b"),
+        ] {
+            let config = with(&[("SPAMGATE__FAST__URL", url)]).unwrap();
+            assert!(!config.to_toml().contains("hunter2"), "{url}");
+            assert!(!format!("{config:?}").contains("hunter2"), "{url}");
+            assert!(config.to_toml().contains(&format!("\"{shown}\"")), "{}", config.to_toml());
+        }
+        for malformed in ["redis://u:hunter2?hunter2@host", "redis://h?a=x@hunter2"] {
+            assert!(!without_password(malformed).contains("hunter2"), "{malformed}");
+        }
+    }
+
+    #[test]
+    fn a_fast_url_that_cannot_be_read_is_refused_without_being_repeated() {
+        for url in ["hunter2", "valkey://u:hunter2@host", "redis://u:hunter2@host:x", "redis+sentinel://u:hunter2@s"] {
+            let error = with(&[("SPAMGATE__FAST__URL", url)]).err().unwrap().to_string();
+            assert!(error.starts_with("fast.url: ") && !error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_that_would_choose_the_slot_is_refused() {
+        for prefix in ["{a}", "a{", "a}", "", "a b", "x".repeat(65).as_str()] {
+            assert!(with(&[("SPAMGATE__FAST__KEY_PREFIX", prefix)]).is_err(), "{prefix}");
+        }
     }
 }

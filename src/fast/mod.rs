@@ -49,10 +49,11 @@ pub enum Admission {
 }
 
 /// The fast state of a node.
+#[expect(clippy::large_enum_variant, reason = "a node has one of it")]
 pub enum FastState {
     /// In this process: for one node.
     Memory(memory::MemoryState),
-    /// In Redis, shared by all nodes, with memory to fall back on.
+    /// In Redis (a server, Sentinel or a Cluster), shared by all nodes, with memory to fall back on.
     Redis(redis::RedisState),
 }
 

@@ -14,6 +14,13 @@ pub struct CodeLabel {
     pub code: &'static str,
 }
 
+/// Why Redis could not be used.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ReasonLabel {
+    /// Of the failures of the fast state.
+    pub reason: &'static str,
+}
+
 /// All metrics of a node; handles are resolved once.
 pub struct Metrics {
     registry: Registry,
@@ -43,6 +50,12 @@ pub struct Metrics {
     pub default_partition_used: Gauge,
     /// 1 while the database was lost from sight and no report is taken.
     pub store_in_doubt: Gauge,
+    /// Whether Redis is used, with its one series only on a node that is told to.
+    redis_up: Family<[(&'static str, &'static str); 0], Gauge>,
+    /// Calls of Redis that failed, by reason.
+    redis_failures: Family<ReasonLabel, Counter>,
+    /// Markers that were not written to Redis.
+    pub redis_marks_dropped: Counter,
 }
 
 impl Default for Metrics {
@@ -62,6 +75,9 @@ impl Default for Metrics {
             builder_held_back_seconds: Gauge::default(),
             default_partition_used: Gauge::default(),
             store_in_doubt: Gauge::default(),
+            redis_up: Family::default(),
+            redis_failures: Family::default(),
+            redis_marks_dropped: Counter::default(),
             registry: Registry::default(),
         };
         registry.register("reports_accepted", "Reports acknowledged as new", metrics.accepted.clone());
@@ -84,11 +100,29 @@ impl Default for Metrics {
         registry.register("default_partition_used", "1 when a month had no partition in PostgreSQL", used);
         let doubt = metrics.store_in_doubt.clone();
         registry.register("store_in_doubt", "1 while the database is lost from sight and no report is taken", doubt);
+        registry.register(
+            "redis_up",
+            "Whether Redis is used, 1, or something is wrong with it, 0",
+            metrics.redis_up.clone(),
+        );
+        registry.register("redis_failures", "Calls of Redis that failed, by reason", metrics.redis_failures.clone());
+        let dropped = metrics.redis_marks_dropped.clone();
+        registry.register("redis_marks_dropped", "Markers of stored reports not written to Redis", dropped);
         Self { registry, ..metrics }
     }
 }
 
 impl Metrics {
+    /// Says whether Redis is whole.
+    pub fn set_redis_up(&self, is_up: bool) {
+        self.redis_up.get_or_create(&[]).set(i64::from(is_up));
+    }
+
+    /// Counts a failure of Redis; `reason` is a word of a fixed list.
+    pub fn count_redis_failure(&self, reason: &'static str) {
+        self.redis_failures.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
     /// The metrics in OpenMetrics text.
     #[must_use]
     pub fn encode(&self) -> String {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use crate::support::{Engine, RedisServer, TestApp, report, reporter};
+use crate::support::{Engine, RedisServer, TestApp, report, reporter, wait_until};
 
 /// The longest a report may take while Redis hangs.
 const TAKEN_WITHIN: Duration = Duration::from_secs(1);
@@ -14,11 +14,6 @@ async fn spawn_with_own_redis() -> (Arc<RedisServer>, TestApp) {
     let server = Arc::new(RedisServer::start());
     let app = TestApp::spawn_beside(&server).await;
     (server, app)
-}
-
-/// The sentences of `readyz` about what is lost.
-async fn degraded(app: &TestApp) -> String {
-    app.get_operators("/readyz").await.expect_status(200).json["degraded"].to_string()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -52,10 +47,10 @@ async fn while_redis_is_dead_reports_are_taken_and_counted_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_redis_is_dead_readyz_says_what_is_lost() {
     let (server, app) = spawn_with_own_redis().await;
-    assert_eq!(degraded(&app).await, "[]");
+    assert_eq!(app.degraded().await, "[]");
     server.kill();
     app.post(&report("r-1")).await.expect_status(201);
-    let sentence = degraded(&app).await;
+    let sentence = app.degraded().await;
     assert!(sentence.contains("reports are taken and still counted once"), "{sentence}");
 }
 
@@ -70,7 +65,7 @@ async fn while_redis_hangs_every_report_is_taken_within_a_second() {
         app.post(&body).await.expect_status(201);
         assert!(sent.elapsed() < TAKEN_WITHIN, "report {index} took {:?}", sent.elapsed());
     }
-    assert_ne!(degraded(&app).await, "[]");
+    assert_ne!(app.degraded().await, "[]");
     server.go_on();
     let case = app.only_case().await;
     assert_eq!((case.reports, case.voices), (11, 11));
@@ -96,7 +91,7 @@ async fn when_redis_is_back_duplicates_are_seen_again() {
     app.post(&report("r-1")).await.expect_status(201);
     server.start_again();
     app.wait_until_redis_is_used().await;
-    assert_eq!(degraded(&app).await, "[]");
+    assert_eq!(app.degraded().await, "[]");
     app.post(&report("r-2").with("content", "Một tin khác")).await.expect_status(201);
     app.wait_until_marked().await;
     app.forget_own_memory();
@@ -190,6 +185,37 @@ async fn a_quota_of_garbage_does_not_keep_a_reporter_out() {
     app.post(&report("r-1")).await.expect_status(201);
     let quotas: Vec<Vec<u8>> = server.ask(redis::cmd("KEYS").arg("*:quota:*"));
     assert_eq!(quotas.len(), 1);
-    set(&server, &quotas[0], b"not a number");
-    app.post(&report("r-2")).await.expect_status(201);
+    for (index, garbage) in ["not a number", "", "nan", "inf", "1e300", "-1", "0x10"].into_iter().enumerate() {
+        set(&server, &quotas[0], garbage.as_bytes());
+        app.post(&report(&format!("r-{index}-a"))).await.expect_status(201);
+    }
+    let _: i64 = server.ask(redis::cmd("DEL").arg(&quotas[0]));
+    let _: i64 = server.ask(redis::cmd("RPUSH").arg(&quotas[0]).arg("x"));
+    app.post(&report("r-list")).await.expect_status(201);
+    assert_eq!(app.degraded().await, "[]", "values of one key concern nobody else");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_that_is_no_marker_is_written_over() {
+    let (server, app) = spawn_with_own_redis().await;
+    let id: Uuid = app.post(&report("r-1")).await.expect_status(201).id().parse().unwrap();
+    app.wait_until_marked().await;
+    let key = app.marker_key(id);
+    let _: i64 = server.ask(redis::cmd("DEL").arg(&key));
+    let _: i64 = server.ask(redis::cmd("RPUSH").arg(&key).arg("x"));
+    app.forget_own_memory();
+    app.post(&report("r-1")).await.expect_status(201);
+    let kind = || server.ask::<String>(redis::cmd("TYPE").arg(&key));
+    wait_until("it is a marker again", Duration::from_secs(5), async || kind() == "string").await;
+    app.forget_own_memory();
+    app.post(&report("r-1")).await.expect_status(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_has_forgotten_the_scripts_is_told_them_again() {
+    let (server, app) = spawn_with_own_redis().await;
+    app.assert_duplicates_are_seen("before", 0).await;
+    let _: String = server.ask(redis::cmd("SCRIPT").arg("FLUSH"));
+    app.assert_duplicates_are_seen("after", 100).await;
+    assert_eq!(app.metric("spamgate_redis_marks_dropped_total").await, 0.0);
 }

@@ -9,7 +9,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("crypto", &["domain"]),
     ("store", &["domain", "crypto"]),
-    ("fast", &["domain"]),
+    ("fast", &["domain", "config", "telemetry"]),
     ("casework", &["domain", "crypto", "store", "telemetry"]),
     ("intake", &["domain", "crypto", "store", "fast", "casework", "telemetry"]),
     ("config", &["domain"]),
@@ -43,6 +43,7 @@ const MAY_NAME: &[MayName] = &[
         exceptions: &[
             ("startup.rs", "chooses the engine by the scheme of the URL"),
             ("config/mod.rs", "its tests hide the password of a URL"),
+            ("config/fast_url.rs", "reads the scheme of a URL"),
         ],
     },
     MayName {

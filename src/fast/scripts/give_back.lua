@@ -1,6 +1,9 @@
 -- Gives one back to a reporter's quota, if there still is one. KEYS: quota. ARGV: interval in microseconds.
-local arrival = tonumber(redis.call('GET', KEYS[1]) or '')
+-- An error of a write goes out as it is.
+local stored = redis.pcall('GET', KEYS[1])
+local arrival = type(stored) == 'string' and tonumber(stored)
 if arrival then
-  redis.call('SET', KEYS[1], string.format('%.0f', arrival - tonumber(ARGV[1])), 'KEEPTTL')
+  local written = redis.pcall('SET', KEYS[1], string.format('%.0f', arrival - tonumber(ARGV[1])), 'KEEPTTL')
+  if written.err then return written end
 end
 return 0

@@ -1,8 +1,11 @@
 -- Remembers that a report is stored. The first body of an id stands, as it does for the builder; a marker of another
--- store is written over. KEYS: marker, repeat hint. ARGV: marker (16 bytes), its seconds to live, the hint's.
-local mark = redis.call('GET', KEYS[1])
-if not mark or string.sub(mark, 1, 8) ~= string.sub(ARGV[1], 1, 8) then
-  redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+-- store, or a value that is no marker, is written over. KEYS: marker, repeat hint; they share a slot. ARGV: marker (16
+-- bytes), its seconds to live, the hint's. An error of a write goes out as it is.
+local mark = redis.pcall('GET', KEYS[1])
+if type(mark) ~= 'string' or #mark ~= 16 or string.sub(mark, 1, 8) ~= string.sub(ARGV[1], 1, 8) then
+  local written = redis.pcall('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+  if written.err then return written end
 end
-redis.call('SET', KEYS[2], 1, 'EX', ARGV[3], 'NX')
+local hinted = redis.pcall('SET', KEYS[2], 1, 'EX', ARGV[3], 'NX')
+if type(hinted) == 'table' and hinted.err then return hinted end
 return 0

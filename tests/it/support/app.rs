@@ -21,7 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-use super::{Answer, Database, PostgresServer, RawAnswer, RedisServer, ReportBody, wait_until};
+use super::{Answer, AnyRedis, Database, PostgresServer, RawAnswer, RedisServer, ReportBody, wait_until};
 
 /// When the clock of every test starts.
 const START: &str = "2026-11-24T08:00:00Z";
@@ -76,7 +76,7 @@ impl From<NewCarrier> for Carrier {
 }
 
 struct Redis {
-    server: Arc<RedisServer>,
+    server: Arc<dyn AnyRedis>,
     key_prefix: String,
 }
 
@@ -108,14 +108,19 @@ impl TestApp {
 
     /// Starts a gateway with settings of its own.
     pub async fn spawn_with(engine: Engine, change: impl FnOnce(&mut Config)) -> Self {
-        let server = engine.has_redis().then(RedisServer::shared);
+        let server = engine.has_redis().then(|| RedisServer::shared() as Arc<dyn AnyRedis>);
         let database = engine.has_postgresql().then(|| PostgresServer::shared().create_database());
         Self::start(engine, server, database, change).await
     }
 
     /// Starts a gateway beside a Redis of the test's own.
-    pub async fn spawn_beside(server: &Arc<RedisServer>) -> Self {
-        Self::start(Engine::Redis, Some(Arc::clone(server)), None, |_| {}).await
+    pub async fn spawn_beside<R: AnyRedis + 'static>(server: &Arc<R>) -> Self {
+        Self::spawn_beside_with(server, |_| {}).await
+    }
+
+    /// Starts a gateway beside a Redis of the test's own, with settings of its own.
+    pub async fn spawn_beside_with<R: AnyRedis + 'static>(server: &Arc<R>, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start(Engine::Redis, Some(Arc::clone(server) as Arc<dyn AnyRedis>), None, change).await
     }
 
     /// Starts a gateway on a database of the test's own.
@@ -125,7 +130,7 @@ impl TestApp {
 
     async fn start(
         engine: Engine,
-        server: Option<Arc<RedisServer>>,
+        server: Option<Arc<dyn AnyRedis>>,
         database: Option<Database>,
         change: impl FnOnce(&mut Config),
     ) -> Self {
@@ -393,10 +398,9 @@ impl TestApp {
         if let Some(redis) = &self.redis {
             // A marker that is still on its way would come back after the flush.
             self.wait_until_marked().await;
-            let pattern = format!("{}:*", redis.key_prefix);
-            let keys: Vec<Vec<u8>> = redis.server.ask(redis::cmd("KEYS").arg(pattern));
+            let keys = redis.server.keys(&format!("{}:*", redis.key_prefix));
             if !keys.is_empty() {
-                let _: i64 = redis.server.ask(redis::cmd("DEL").arg(keys));
+                redis.server.delete(&keys);
             }
         }
         self.forget_own_memory();
@@ -415,15 +419,21 @@ impl TestApp {
         }
     }
 
-    fn is_marked(&self, id: Uuid) -> bool {
-        let redis = self.redis.as_ref().expect("the engine is Redis");
-        redis.server.ask(redis::cmd("EXISTS").arg(self.marker_key(id)))
+    /// Whether Redis holds the marker of a report.
+    pub fn is_marked(&self, id: Uuid) -> bool {
+        self.find_marker_key(id).is_some()
     }
 
     /// The key of a report's marker.
     pub fn marker_key(&self, id: Uuid) -> Vec<u8> {
+        self.find_marker_key(id).expect("the marker is in Redis")
+    }
+
+    fn find_marker_key(&self, id: Uuid) -> Option<Vec<u8>> {
         let redis = self.redis.as_ref().expect("the engine is Redis");
-        [format!("{}:seen:", redis.key_prefix).as_bytes(), id.as_bytes()].concat()
+        // What stands in the braces is not known here.
+        let keys = redis.server.keys(&format!("{}:{{????}}:seen:*", redis.key_prefix));
+        keys.into_iter().find(|key| key.ends_with(id.as_bytes()))
     }
 
     /// Sends reports of reporters of their own until one of them leaves a marker: the node uses Redis again.

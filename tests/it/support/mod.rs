@@ -2,17 +2,25 @@
 
 mod answer;
 mod app;
+mod chaos_proxy;
 mod commands;
 mod postgres_server;
+mod redis_app;
+mod redis_cluster;
+mod redis_process;
+mod redis_sentinels;
 mod redis_server;
 mod report;
 mod waiting;
 
 pub use answer::{Answer, RawAnswer};
 pub use app::{Engine, TestApp};
+pub use chaos_proxy::ChaosProxy;
 pub use commands::{Ran, spamgate};
 pub use postgres_server::{Database, PostgresServer};
-pub use redis_server::RedisServer;
+pub use redis_cluster::RedisCluster;
+pub use redis_sentinels::RedisSentinels;
+pub use redis_server::{AnyRedis, RedisServer};
 pub use report::{ReportBody, report, reporter};
 pub use waiting::wait_until;
 

@@ -1,40 +1,33 @@
 //! Real Redis servers: one that all tests share, and others that a test may kill.
 
-use std::io::{BufRead, BufReader, ErrorKind};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use redis::{Cmd, FromRedisValue};
-use rustix::process::{Pid, Signal, kill_process};
+
+use super::redis_process::{RedisProcess, redis_directory};
 
 /// How long a server may take to answer its first question.
 const START_WAIT: Duration = Duration::from_secs(20);
-/// Starts the server and waits for the end of its own input, which comes when the test process ends, however it ends.
-/// Then the server and its directory go.
-const SUPERVISE: &str = r#"
-redis-server --port 0 --unixsocket "$1/redis.sock" --dir "$1" --save "" --appendonly no >/dev/null 2>&1 &
-echo $!
-cat >/dev/null
-kill -KILL $!
-wait
-rm -rf "$1"
-"#;
 
 /// The server that all tests share, each with a prefix of its own.
 static SHARED: LazyLock<Arc<RedisServer>> = LazyLock::new(|| Arc::new(RedisServer::start()));
 
+/// What a gateway under test may stand beside: a server, Sentinels with theirs, a Cluster.
+pub trait AnyRedis: Send + Sync {
+    /// The URL for `fast.url`.
+    fn url(&self) -> String;
+    /// All keys of this pattern.
+    fn keys(&self, pattern: &str) -> Vec<Vec<u8>>;
+    /// Deletes keys.
+    fn delete(&self, keys: &[Vec<u8>]);
+}
+
 /// A Redis server, reached by a Unix socket.
 pub struct RedisServer {
     directory: PathBuf,
-    running: Mutex<Option<Running>>,
-}
-
-struct Running {
-    supervisor: Child,
-    pid: Pid,
+    running: Mutex<Option<RedisProcess>>,
 }
 
 impl RedisServer {
@@ -45,9 +38,7 @@ impl RedisServer {
 
     /// A server for one test alone.
     pub fn start() -> Self {
-        // Short, because the path of a socket has room for 107 bytes. The supervisor removes it.
-        let directory = tempfile::Builder::new().prefix("sg-redis-").tempdir_in("/tmp").unwrap().keep();
-        let server = Self { directory, running: Mutex::new(None) };
+        let server = Self { directory: redis_directory(), running: Mutex::new(None) };
         server.start_again();
         server
     }
@@ -55,7 +46,9 @@ impl RedisServer {
     /// Starts an empty server at the same address.
     pub fn start_again(&self) {
         std::fs::create_dir_all(&self.directory).unwrap();
-        let running = run(&self.directory);
+        let socket = self.socket();
+        let arguments = ["--port", "0", "--unixsocket", socket.to_str().unwrap()];
+        let running = RedisProcess::start(&self.directory, &arguments);
         let before = self.running.lock().unwrap().replace(running);
         assert!(before.is_none(), "the server runs already");
         let started = Instant::now();
@@ -67,31 +60,22 @@ impl RedisServer {
 
     /// Ends the server as `kill -9` does; all it knew is lost.
     pub fn kill(&self) {
-        let running = self.running.lock().unwrap().take();
-        if let Some(mut running) = running {
-            drop(running.supervisor.stdin.take());
-            running.supervisor.wait().unwrap();
-        }
+        drop(self.running.lock().unwrap().take());
     }
 
     /// Makes the server hang: connections stay open, nothing is answered.
     pub fn hang(&self) {
-        self.signal(Signal::STOP);
+        self.running.lock().unwrap().as_ref().expect("the server runs").hang();
     }
 
     /// Ends the hanging.
     pub fn go_on(&self) {
-        self.signal(Signal::CONT);
+        self.running.lock().unwrap().as_ref().expect("the server runs").go_on();
     }
 
-    fn signal(&self, signal: Signal) {
-        let running = self.running.lock().unwrap();
-        kill_process(running.as_ref().expect("the server runs").pid, signal).unwrap();
-    }
-
-    /// The URL for `fast.url`.
-    pub fn url(&self) -> String {
-        format!("redis+unix://{}/redis.sock", self.directory.display())
+    /// The path of its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join("redis.sock")
     }
 
     fn connect(&self) -> redis::RedisResult<redis::Connection> {
@@ -104,33 +88,23 @@ impl RedisServer {
     pub fn ask<T: FromRedisValue>(&self, command: &Cmd) -> T {
         command.query(&mut self.connect().unwrap()).unwrap()
     }
-}
 
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        self.kill();
+    /// Sets a setting of the server.
+    pub fn configure(&self, setting: &str, value: &str) {
+        let _: String = self.ask(redis::cmd("CONFIG").arg("SET").arg(setting).arg(value));
     }
 }
 
-fn run(directory: &Path) -> Running {
-    match Command::new("redis-server").arg("--version").output() {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            panic!("these tests need a real Redis: install the Debian package `redis-server`")
-        }
-        version => assert!(version.unwrap().status.success(), "redis-server does not run"),
+impl AnyRedis for RedisServer {
+    fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket().display())
     }
-    let mut supervisor = Command::new("sh")
-        .args(["-c", SUPERVISE, "sh"])
-        .arg(directory)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        // Out of reach of Ctrl-C: the end of this process is what ends it.
-        .process_group(0)
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(supervisor.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let pid = Pid::from_raw(line.trim().parse().unwrap()).unwrap();
-    Running { supervisor, pid }
+
+    fn keys(&self, pattern: &str) -> Vec<Vec<u8>> {
+        self.ask(redis::cmd("KEYS").arg(pattern))
+    }
+
+    fn delete(&self, keys: &[Vec<u8>]) {
+        let _: i64 = self.ask(redis::cmd("DEL").arg(keys));
+    }
 }

@@ -1,0 +1,264 @@
+//! What is written to Redis behind the commit: markers of stored reports, and quotas given back.
+//!
+//! All of it is hints. A queue holds what comes while Redis is away, the oldest go when it is full, and what could not
+//! be written in one try is dropped: the builder drops the twins.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use redis::{Cmd, RedisResult};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::connect::LinkConnection;
+use super::failure::Failure;
+use super::keys::{Keys, SlotTag};
+use super::link::{Lease, Shared};
+use super::script::{LuaScript, is_unknown};
+use super::{HINT_TTL_S, SEEN_TTL_S, interval_micros, marker};
+use crate::fast::Probe;
+use crate::telemetry::metrics::Metrics;
+
+/// Jobs that wait to be written, at most, and as many that are put off; the oldest are dropped. About 100 bytes each.
+const JOBS_MAX: usize = 100_000;
+/// Jobs in one pipeline. Some milliseconds of the server's time: questions of reports wait behind it.
+const PIPELINE_MAX: usize = 256;
+/// Jobs on their way to the nodes of a Cluster at once.
+const IN_FLIGHT_MAX: usize = 64;
+/// Longest time a pipeline may take.
+const PIPELINE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often one looks whether Redis is back, while jobs wait.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What is written after the commit.
+pub(super) enum Job {
+    /// A report is stored.
+    Mark(Probe),
+    /// A report could not be stored: its reporter gets one back.
+    GiveBack(Probe),
+}
+
+impl Job {
+    fn probe(&self) -> &Probe {
+        match self {
+            Self::Mark(probe) | Self::GiveBack(probe) => probe,
+        }
+    }
+
+    fn is_mark(&self) -> bool {
+        matches!(self, Self::Mark(_))
+    }
+}
+
+/// Jobs for Redis; bounded, the oldest go first.
+pub(super) struct JobQueue {
+    lists: Mutex<Lists>,
+    news: Notify,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Default)]
+struct Lists {
+    waiting: VecDeque<Job>,
+    /// For a part of the Cluster that is away.
+    put_off: VecDeque<Job>,
+}
+
+impl JobQueue {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { lists: Mutex::default(), news: Notify::new(), metrics }
+    }
+
+    pub(super) fn push(&self, job: Job) {
+        let dropped = push_bounded(&mut self.lists().waiting, job);
+        self.count_dropped(dropped.as_slice());
+        self.news.notify_one();
+    }
+
+    fn put_off(&self, job: Job) {
+        let dropped = push_bounded(&mut self.lists().put_off, job);
+        self.count_dropped(dropped.as_slice());
+    }
+
+    /// Some jobs, those that were put off too when `all_are_due`.
+    fn take(&self, all_are_due: bool) -> Vec<Job> {
+        let mut lists = self.lists();
+        let list = if all_are_due && !lists.put_off.is_empty() { &mut lists.put_off } else { &mut lists.waiting };
+        let count = list.len().min(PIPELINE_MAX);
+        list.drain(..count).collect()
+    }
+
+    /// Waits for a job, and not for long when some are put off.
+    async fn wait(&self) {
+        loop {
+            let are_some_put_off = {
+                let lists = self.lists();
+                if !lists.waiting.is_empty() {
+                    return;
+                }
+                !lists.put_off.is_empty()
+            };
+            if are_some_put_off {
+                let _ = tokio::time::timeout(LOOK_EVERY, self.news.notified()).await;
+                return;
+            }
+            self.news.notified().await;
+        }
+    }
+
+    fn lists(&self) -> MutexGuard<'_, Lists> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count_dropped(&self, jobs: &[Job]) {
+        let marks = jobs.iter().filter(|job| job.is_mark()).count();
+        self.metrics.redis_marks_dropped.inc_by(u64::try_from(marks).unwrap_or(u64::MAX));
+    }
+}
+
+/// Adds a job; the one that had to make room for it.
+fn push_bounded(list: &mut VecDeque<Job>, job: Job) -> Option<Job> {
+    let dropped = if list.len() >= JOBS_MAX { list.pop_front() } else { None };
+    list.push_back(job);
+    dropped
+}
+
+/// How jobs become commands.
+pub(super) struct JobScripts {
+    keys: Keys,
+    mark: LuaScript,
+    give_back: LuaScript,
+    interval_micros: u64,
+}
+
+impl JobScripts {
+    pub(super) fn new(keys: Keys, reporter_per_day: u32) -> Self {
+        Self {
+            keys,
+            mark: LuaScript::new(include_str!("../scripts/mark.lua")),
+            give_back: LuaScript::new(include_str!("../scripts/give_back.lua")),
+            interval_micros: interval_micros(reporter_per_day),
+        }
+    }
+
+    fn command(&self, job: &Job, by_text: bool) -> Cmd {
+        let call = |script: &LuaScript, keys: &[Vec<u8>]| {
+            if by_text { script.by_text(keys) } else { script.by_hash(keys) }
+        };
+        match job {
+            Job::Mark(probe) => {
+                let mut command = call(&self.mark, &[self.keys.seen(probe), self.keys.said(probe)]);
+                command.arg(&marker(probe)[..]).arg(SEEN_TTL_S).arg(HINT_TTL_S);
+                command
+            }
+            // Not exact when the answer of the taking was lost: then the reporter has one more, once.
+            Job::GiveBack(probe) => {
+                let mut command = call(&self.give_back, &[self.keys.quota(probe)]);
+                command.arg(self.interval_micros);
+                command
+            }
+        }
+    }
+}
+
+/// Writes jobs for ever.
+pub(super) async fn write_jobs(queue: Arc<JobQueue>, link: Arc<Shared>, scripts: Arc<JobScripts>, timeout: Duration) {
+    loop {
+        queue.wait().await;
+        // What comes while Redis is away waits: later it still tells other nodes what is stored.
+        while !link.is_usable() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        let batch = queue.take(link.failure().is_none());
+        let Some(first) = batch.first() else { continue };
+        match link.lease(SlotTag::of(first.probe())) {
+            Some(lease) if matches!(lease.connection, LinkConnection::Server(_)) => {
+                write_pipeline(&queue, &link, &scripts, lease, batch).await;
+            }
+            _ => write_to_nodes(&queue, &link, &scripts, timeout, batch).await,
+        }
+    }
+}
+
+/// Writes a batch to one server, in one pipeline.
+async fn write_pipeline(queue: &JobQueue, link: &Shared, scripts: &JobScripts, mut lease: Lease, mut batch: Vec<Job>) {
+    // The second time for what the server did not do because it does not know the script.
+    for by_text in [false, true] {
+        let mut pipeline = redis::pipe();
+        pipeline.ignore_errors();
+        for job in &batch {
+            pipeline.add_command(scripts.command(job, by_text));
+        }
+        let answers = pipeline.query_async::<Vec<RedisResult<()>>>(&mut lease.connection);
+        let answers = match tokio::time::timeout(PIPELINE_TIMEOUT, answers).await {
+            Ok(Ok(answers)) => answers,
+            Ok(Err(error)) => {
+                link.report_failure(&lease, Failure::of(&error));
+                return queue.count_dropped(&batch);
+            }
+            Err(_elapsed) => {
+                link.report_failure(&lease, Failure::TimedOut);
+                return queue.count_dropped(&batch);
+            }
+        };
+        let mut unknown = Vec::new();
+        for (job, answer) in batch.into_iter().zip(answers) {
+            match answer {
+                Ok(()) => {}
+                Err(error) if is_unknown(&error) && !by_text => unknown.push(job),
+                Err(error) => {
+                    link.report_failure(&lease, Failure::of(&error));
+                    queue.count_dropped(&[job]);
+                }
+            }
+        }
+        if unknown.is_empty() {
+            return;
+        }
+        batch = unknown;
+    }
+}
+
+/// Writes a batch to the nodes of a Cluster, each job by itself: so every one finds its node, also one that moves.
+async fn write_to_nodes(
+    queue: &Arc<JobQueue>,
+    link: &Arc<Shared>,
+    scripts: &Arc<JobScripts>,
+    timeout: Duration,
+    batch: Vec<Job>,
+) {
+    let mut in_flight = JoinSet::new();
+    for job in batch {
+        if in_flight.len() >= IN_FLIGHT_MAX {
+            let _ = in_flight.join_next().await;
+        }
+        let (queue, link, scripts) = (Arc::clone(queue), Arc::clone(link), Arc::clone(scripts));
+        in_flight.spawn(async move {
+            let Some(mut lease) = link.lease(SlotTag::of(job.probe())) else { return queue.put_off(job) };
+            if let Err(failure) = write_one(&mut lease.connection, &scripts, &job, timeout).await {
+                link.report_failure(&lease, failure);
+                queue.count_dropped(&[job]);
+            }
+        });
+    }
+    while in_flight.join_next().await.is_some() {}
+}
+
+async fn write_one(
+    connection: &mut LinkConnection,
+    scripts: &JobScripts,
+    job: &Job,
+    timeout: Duration,
+) -> Result<(), Failure> {
+    for by_text in [false, true] {
+        let command = scripts.command(job, by_text);
+        match tokio::time::timeout(timeout, command.query_async::<()>(connection)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) if is_unknown(&error) && !by_text => {}
+            Ok(Err(error)) => return Err(Failure::of(&error)),
+            Err(_elapsed) => return Err(Failure::TimedOut),
+        }
+    }
+    Ok(())
+}

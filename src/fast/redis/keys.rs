@@ -1,0 +1,134 @@
+//! Keys in Redis: `prefix:{hhhh}:kind:` and 16 bytes.
+//!
+//! What stands in the braces chooses the slot of a Cluster. It is taken from the reporter's quota key, so that marker,
+//! repeat hint and quota of a report lie together and one script can use all three.
+//!
+//! A consequence: the marker of a report id is looked for beside the reporter who sends it now. A report id used again
+//! for another reporter is therefore not found in Redis, but by the builder, as a conflict.
+
+use super::super::Probe;
+
+/// Slots of a Cluster.
+const SLOTS: u16 = 16_384;
+/// Groups of neighbouring slots that are looked after together: a node owns long runs of slots, so a node that fails
+/// takes its groups with it and leaves the others alone.
+pub(super) const SLOT_GROUPS: usize = 16;
+
+/// Makes the keys of one gateway.
+#[derive(Clone)]
+pub(super) struct Keys {
+    prefix: String,
+}
+
+/// The part of a key that chooses its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SlotTag(u16);
+
+impl SlotTag {
+    /// The tag of a reporter. The quota key is made of a MAC, so all tags are as likely.
+    pub(super) fn of(probe: &Probe) -> Self {
+        let [first, second, ..] = probe.quota_key;
+        Self(u16::from_be_bytes([first, second]))
+    }
+
+    fn digits(self) -> [u8; 4] {
+        let digit = |shift: u16| b"0123456789abcdef".get(usize::from(self.0 >> shift & 0xf)).copied().unwrap_or(b'0');
+        [digit(12), digit(8), digit(4), digit(0)]
+    }
+
+    /// The slot that a Cluster puts it into.
+    fn slot(self) -> u16 {
+        crc16(&self.digits()) % SLOTS
+    }
+
+    /// The group of its slot.
+    pub(super) fn group(self) -> usize {
+        usize::from(self.slot()) * SLOT_GROUPS / usize::from(SLOTS)
+    }
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+
+    /// The key of a report's marker.
+    pub(super) fn seen(&self, probe: &Probe) -> Vec<u8> {
+        self.key(SlotTag::of(probe), b"seen:", probe.id.as_bytes())
+    }
+
+    /// The key of the hint that the same was said.
+    pub(super) fn said(&self, probe: &Probe) -> Vec<u8> {
+        self.key(SlotTag::of(probe), b"said:", &probe.hint_key)
+    }
+
+    /// The key of the reporter's quota.
+    pub(super) fn quota(&self, probe: &Probe) -> Vec<u8> {
+        self.key(SlotTag::of(probe), b"quota:", &probe.quota_key)
+    }
+
+    /// For each group of slots a key that lies in it, to find out whether one can write there.
+    pub(super) fn checks(&self) -> Vec<Vec<u8>> {
+        let tags = |group| (0..=u16::MAX).map(SlotTag).find(|tag| tag.group() == group);
+        (0..SLOT_GROUPS).filter_map(tags).map(|tag| self.key(tag, b"check", b"")).collect()
+    }
+
+    fn key(&self, tag: SlotTag, kind: &[u8], rest: &[u8]) -> Vec<u8> {
+        let digits = tag.digits();
+        let parts: [&[u8]; 6] = [self.prefix.as_bytes(), b":{", &digits, b"}:", kind, rest];
+        parts.concat()
+    }
+}
+
+/// The checksum that Redis Cluster hashes keys with: CRC-16/XMODEM.
+fn crc16(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |crc: u16, byte| {
+        (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::clock::Moment;
+    use crate::domain::report::ReportId;
+
+    #[test]
+    fn slots_are_those_of_redis() {
+        // The value that Redis's own documentation gives.
+        assert_eq!(crc16(b"123456789"), 0x31c3);
+        // `CLUSTER KEYSLOT "{1a2b}"`
+        assert_eq!(SlotTag(0x1a2b).slot(), 6421);
+    }
+
+    #[test]
+    fn the_three_keys_of_a_report_share_their_slot() {
+        let mut quota_key = [7; 16];
+        (quota_key[0], quota_key[1]) = (0x0a, 0xbc);
+        let probe = Probe {
+            id: ReportId::from_mac([1; 16]),
+            store_mark: [2; 8],
+            body_mark: [3; 8],
+            hint_key: [4; 16],
+            quota_key,
+            now: Moment(0),
+        };
+        let keys = Keys::new("gate");
+        assert!(keys.seen(&probe).starts_with(b"gate:{0abc}:seen:"));
+        assert_eq!(keys.said(&probe), [b"gate:{0abc}:said:".as_slice(), &[4; 16]].concat());
+        assert_eq!(keys.quota(&probe), [b"gate:{0abc}:quota:".as_slice(), &quota_key].concat());
+    }
+
+    #[test]
+    fn there_is_one_check_in_each_group_and_tags_are_spread_over_all() {
+        let keys = Keys::new("gate").checks();
+        assert_eq!(keys.len(), SLOT_GROUPS);
+        let mut tags = [0_usize; SLOT_GROUPS];
+        for group in (0..=u16::MAX).map(|tag| SlotTag(tag).group()) {
+            if let Some(count) = tags.get_mut(group) {
+                *count += 1;
+            }
+        }
+        assert!(tags.iter().all(|count| (3_500..4_700).contains(count)), "{tags:?}");
+    }
+}

@@ -1,0 +1,181 @@
+//! The fast state in Redis, with a small memory of its own to fall back on.
+//!
+//! Redis may hang, lie, be flushed or die. Every call has a time limit; after a failure the node goes on with what it
+//! remembers itself, until [`link`] has made sure that Redis is whole again. Everything read is checked under the mark
+//! key.
+//!
+//! `connect` makes connections, `link` keeps one in place, `keys` names keys so that those of a report share a slot of a
+//! Cluster, `script` calls Lua, `jobs` writes behind the commit, `failure` tells what concerns whom.
+
+mod connect;
+mod failure;
+mod jobs;
+mod keys;
+mod link;
+mod script;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Cmd, RedisResult};
+use tokio::task::JoinHandle;
+
+use self::connect::Connector;
+use self::failure::Failure;
+use self::jobs::{Job, JobQueue, JobScripts};
+use self::keys::{Keys, SlotTag};
+use self::link::{Lease, Link};
+use self::script::LuaScript;
+use super::memory::MemoryState;
+use super::{Admission, Probe};
+use crate::config::fast_url::RedisTarget;
+use crate::domain::clock::{MICROS_PER_DAY, MICROS_PER_SECOND};
+use crate::domain::report::REPEAT_WINDOW_MICROS;
+use crate::telemetry::metrics::Metrics;
+
+/// How long a marker is kept: as long as a report may be sent again, 32 days.
+const SEEN_TTL_S: u64 = 32 * 24 * 60 * 60;
+/// How long a repeat hint is kept.
+const HINT_TTL_S: i64 = REPEAT_WINDOW_MICROS / MICROS_PER_SECOND;
+
+/// Settings of the Redis state.
+#[derive(Clone, Debug)]
+pub struct RedisSettings {
+    /// Where Redis is, and how to get in.
+    pub target: RedisTarget,
+    /// First part of every key.
+    pub key_prefix: String,
+    /// Longest time one answer may take.
+    pub timeout: Duration,
+    /// Reports a reporter may send a day.
+    pub reporter_per_day: u32,
+}
+
+/// The fast state in Redis.
+pub struct RedisState {
+    link: Link,
+    keys: Keys,
+    admit_script: LuaScript,
+    settings: RedisSettings,
+    jobs: Arc<JobQueue>,
+    writer: JoinHandle<()>,
+    local: MemoryState,
+}
+
+impl Drop for RedisState {
+    fn drop(&mut self) {
+        self.writer.abort();
+    }
+}
+
+impl RedisState {
+    /// Opens the state. Waits a little for Redis, which need not be there yet. `local` is the memory to fall back on.
+    /// Must be called within a Tokio runtime that outlives the state.
+    pub async fn open(settings: RedisSettings, local: MemoryState, metrics: Arc<Metrics>) -> Self {
+        let keys = Keys::new(&settings.key_prefix);
+        let connector = Connector::new(settings.target.clone(), settings.timeout);
+        let link = Link::start(connector, &keys, settings.timeout, Arc::clone(&metrics)).await;
+        let jobs = Arc::new(JobQueue::new(metrics));
+        let scripts = Arc::new(JobScripts::new(keys.clone(), settings.reporter_per_day));
+        let writer = tokio::spawn(jobs::write_jobs(Arc::clone(&jobs), link.shared(), scripts, settings.timeout));
+        Self {
+            link,
+            keys,
+            admit_script: LuaScript::new(include_str!("../scripts/admit.lua")),
+            settings,
+            jobs,
+            writer,
+            local,
+        }
+    }
+
+    /// See [`super::FastState::admit`].
+    pub async fn admit(&self, probe: &Probe, take_quota: bool) -> Admission {
+        // What this node stored itself a moment ago needs no round trip, and its mark may still be on the way.
+        if let Some(stored) = self.local.find_stored(probe) {
+            return stored;
+        }
+        let Some(mut lease) = self.link.lease(SlotTag::of(probe)) else {
+            return self.local.admit(probe, take_quota);
+        };
+        let answer = tokio::time::timeout(self.settings.timeout, self.ask(&mut lease, probe, take_quota)).await;
+        let failure = match answer {
+            Ok(Ok(reply)) => return reply.read(probe, self.local.is_repeat(probe)),
+            Ok(Err(error)) => Failure::of(&error),
+            Err(_elapsed) => Failure::TimedOut,
+        };
+        self.link.report_failure(&lease, failure);
+        self.local.admit(probe, take_quota)
+    }
+
+    async fn ask(&self, lease: &mut Lease, probe: &Probe, take_quota: bool) -> RedisResult<Reply> {
+        let per_day = self.settings.reporter_per_day.max(1);
+        let keys = [self.keys.seen(probe), self.keys.said(probe), self.keys.quota(probe)];
+        let fill = |command: &mut Cmd| {
+            command.arg(&probe.store_mark).arg(i64::from(take_quota)).arg(interval_micros(per_day)).arg(per_day);
+        };
+        let (outcome, marker, number) = self.admit_script.call(&mut lease.connection, &keys, fill).await?;
+        Ok(Reply { outcome, marker, number })
+    }
+
+    /// See [`super::FastState::mark_stored`].
+    pub fn mark_stored(&self, probe: &Probe) {
+        self.local.mark_stored(probe);
+        self.jobs.push(Job::Mark(probe.clone()));
+    }
+
+    /// See [`super::FastState::give_back`].
+    pub fn give_back(&self, probe: &Probe) {
+        self.local.give_back(probe);
+        // While Redis is away the quota was taken here.
+        if self.link.lease(SlotTag::of(probe)).is_some() {
+            self.jobs.push(Job::GiveBack(probe.clone()));
+        }
+    }
+
+    /// See [`super::FastState::degradation`].
+    #[must_use]
+    pub fn degradation(&self) -> Option<&'static str> {
+        self.link.failure().map(Failure::sentence)
+    }
+
+    /// Forgets what this node remembers itself.
+    pub fn forget_local(&self) {
+        self.local.forget_all();
+    }
+}
+
+/// The time that one report of a day's number stands for.
+fn interval_micros(per_day: u32) -> u64 {
+    MICROS_PER_DAY.unsigned_abs() / u64::from(per_day.max(1))
+}
+
+/// What Redis remembers of a stored report: the half of the store, the half of the body.
+fn marker(probe: &Probe) -> [u8; 16] {
+    let mut marker = [0; 16];
+    marker.iter_mut().zip(probe.store_mark.iter().chain(&probe.body_mark)).for_each(|(to, from)| *to = *from);
+    marker
+}
+
+/// What the script answered.
+struct Reply {
+    outcome: i64,
+    marker: Vec<u8>,
+    number: i64,
+}
+
+impl Reply {
+    /// `is_repeat` is what this node remembers itself: the hint in Redis may still be on the way.
+    fn read(&self, probe: &Probe, is_repeat: bool) -> Admission {
+        match self.outcome {
+            1 if self.marker == marker(probe) => Admission::Stored,
+            // Looked at again here: an answer can be made up as well as a value.
+            1 if self.marker.len() == 16 && self.marker.starts_with(&probe.store_mark) => Admission::Conflict,
+            1 => Admission::New { repeat: is_repeat },
+            2 => Admission::OverQuota {
+                retry_after_s: u64::try_from(self.number / MICROS_PER_SECOND).unwrap_or(0).saturating_add(1),
+            },
+            _ => Admission::New { repeat: is_repeat || self.number == 1 },
+        }
+    }
+}

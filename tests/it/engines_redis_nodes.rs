@@ -1,0 +1,156 @@
+//! Several nodes beside one Redis: a reporter's quota is one, and what one node stored the others see.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use spamgate::config::fast_url::FastUrl;
+use spamgate::domain::clock::{Clock, Moment};
+use spamgate::domain::report::ReportId;
+use spamgate::fast::memory::{MemoryLimits, MemoryState};
+use spamgate::fast::redis::{RedisSettings, RedisState};
+use spamgate::fast::{Admission, Probe};
+use spamgate::telemetry::metrics::Metrics;
+
+use crate::support::{AnyRedis, ChaosProxy, RedisServer, wait_until};
+
+const PER_DAY: u32 = 20;
+
+/// The fast state of one of several nodes beside the same Redis.
+async fn node(server: &RedisServer) -> Arc<RedisState> {
+    node_at(&server.url(), Arc::new(Metrics::default())).await
+}
+
+async fn node_at(url: &str, metrics: Arc<Metrics>) -> Arc<RedisState> {
+    let FastUrl::Redis(target) = FastUrl::parse(url).unwrap() else { panic!("it is a Redis") };
+    let settings = RedisSettings {
+        target,
+        key_prefix: "spamgate".to_owned(),
+        // Nothing may fall back on the memory of the node here.
+        timeout: Duration::from_secs(5),
+        reporter_per_day: PER_DAY,
+    };
+    let limits =
+        MemoryLimits { seen_max: 1_000, reporters_max: 1_000, reporter_per_day: NonZeroU32::new(PER_DAY).unwrap() };
+    let local = MemoryState::new(limits, Clock::mock(Moment(0)));
+    Arc::new(RedisState::open(settings, local, metrics).await)
+}
+
+fn probe(number: u8) -> Probe {
+    Probe {
+        id: ReportId::from_mac([number; 16]),
+        store_mark: [1; 8],
+        body_mark: [2; 8],
+        hint_key: [number; 16],
+        quota_key: [3; 16],
+        now: Moment(0),
+    }
+}
+
+/// How many of these were taken and how many were over the quota; nothing else may come out.
+fn count(admissions: &[Admission]) -> (usize, usize) {
+    let taken = admissions.iter().filter(|admission| matches!(admission, Admission::New { .. })).count();
+    let over = admissions.iter().filter(|admission| matches!(admission, Admission::OverQuota { .. })).count();
+    assert_eq!(taken + over, admissions.len(), "{admissions:?}");
+    (taken, over)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_day_holds_its_number_over_two_nodes() {
+    let server = RedisServer::start();
+    let nodes = [node(&server).await, node(&server).await];
+    let mut admissions = Vec::new();
+    for number in 0..30 {
+        admissions.push(nodes[usize::from(number % 2)].admit(&probe(number), true).await);
+    }
+    assert_eq!(count(&admissions), (20, 10));
+    let (first, last) = admissions.split_at(20);
+    assert_eq!((count(first), count(last)), ((20, 0), (0, 10)), "the first come, whichever node they come to");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_day_holds_its_number_over_two_nodes_at_once() {
+    let server = RedisServer::start();
+    let nodes = [node(&server).await, node(&server).await];
+    let tasks: Vec<_> = (0..60)
+        .map(|number| {
+            let node = Arc::clone(&nodes[usize::from(number % 2)]);
+            tokio::spawn(async move { node.admit(&probe(number), true).await })
+        })
+        .collect();
+    let mut admissions = Vec::new();
+    for task in tasks {
+        admissions.push(task.await.unwrap());
+    }
+    assert_eq!(count(&admissions), (20, 40));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_node_gives_back_the_other_can_take() {
+    let server = RedisServer::start();
+    let nodes = [node(&server).await, node(&server).await];
+    for number in 0..20 {
+        nodes[0].admit(&probe(number), true).await;
+    }
+    assert!(matches!(nodes[1].admit(&probe(20), true).await, Admission::OverQuota { .. }));
+    nodes[0].give_back(&probe(19));
+    let taken = async || matches!(nodes[1].admit(&probe(20), true).await, Admission::New { .. });
+    wait_until("one can be taken", Duration::from_secs(5), taken).await;
+    assert!(matches!(nodes[1].admit(&probe(21), true).await, Admission::OverQuota { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_node_stored_the_other_sees_and_it_takes_no_quota() {
+    let server = RedisServer::start();
+    let nodes = [node(&server).await, node(&server).await];
+    nodes[0].mark_stored(&probe(1));
+    let seen = async || nodes[1].admit(&probe(1), false).await == Admission::Stored;
+    wait_until("it is seen", Duration::from_secs(5), seen).await;
+    for _ in 0..30 {
+        assert_eq!(nodes[1].admit(&probe(1), true).await, Admission::Stored);
+    }
+    assert_eq!(nodes[1].admit(&Probe { body_mark: [9; 8], ..probe(1) }, true).await, Admission::Conflict);
+    assert_eq!(nodes[1].admit(&probe(2), true).await, Admission::New { repeat: false });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn marks_that_were_on_their_way_when_redis_hung_are_dropped_and_counted() {
+    let server = RedisServer::start();
+    let proxy = ChaosProxy::to(server.socket());
+    let metrics = Arc::new(Metrics::default());
+    let node = node_at(&format!("redis://{}", proxy.address()), Arc::clone(&metrics)).await;
+    proxy.hang();
+    node.mark_stored(&probe(1));
+    let dropped = async || metrics.redis_marks_dropped.get() == 1;
+    wait_until("the mark is counted as dropped", Duration::from_secs(5), dropped).await;
+    proxy.go_on();
+    wait_until("the link is whole", Duration::from_secs(10), async || node.degradation().is_none()).await;
+    node.mark_stored(&probe(2));
+    let key_of = |number: u8| server.keys("*:seen:*").iter().any(|key| key.ends_with(probe(number).id.as_bytes()));
+    wait_until("the next one is written", Duration::from_secs(5), async || key_of(2)).await;
+    assert_eq!(metrics.redis_marks_dropped.get(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_takes_no_more_than_330_bytes_of_redis() {
+    const REPORTS: u32 = 100_000;
+    const BYTES_MAX: u64 = 330;
+    let server = RedisServer::start();
+    let used_bytes = || {
+        let info: String = server.ask(redis::cmd("INFO").arg("memory"));
+        let line = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+        line.parse::<u64>().unwrap()
+    };
+    let node = node(&server).await;
+    let before = used_bytes();
+    for number in 0..REPORTS {
+        // Spread like MACs.
+        let spread = u128::from(number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes();
+        let probe = Probe { id: ReportId::from_mac(spread), hint_key: spread, quota_key: spread, ..probe(0) };
+        node.mark_stored(&probe);
+    }
+    let are_all_there = async || server.ask::<u32>(&redis::cmd("DBSIZE")) >= 2 * REPORTS;
+    wait_until("all are marked", Duration::from_secs(30), are_all_there).await;
+    let each = (used_bytes() - before) / u64::from(REPORTS);
+    assert!(each <= BYTES_MAX, "{each} bytes a report");
+}
