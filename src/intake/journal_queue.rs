@@ -25,7 +25,7 @@ pub struct Gathering {
 /// For a file in this process: a sync takes about half a millisecond.
 pub const GATHER_FOR_FILE: Gathering = Gathering { rows: 64, at_most: Duration::from_millis(1) };
 /// For a server: a statement and its commit cost as much as the rows of a hundred reports.
-pub const GATHER_FOR_SERVER: Gathering = Gathering { rows: 128, at_most: Duration::from_millis(2) };
+pub const GATHER_FOR_SERVER: Gathering = Gathering { rows: 256, at_most: Duration::from_millis(3) };
 
 /// Bytes of a row besides its envelope, for the byte bound of the queue.
 const ROW_BYTES: usize = 512;

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::{Cmd, RedisResult};
+use redis::{Cmd, Pipeline, RedisResult, Value};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -162,6 +162,53 @@ impl JobScripts {
     }
 }
 
+/// A try of a job in a pipeline.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    First,
+    /// For what the first one found in the way: a script that is not known, a marker that is none of this store's.
+    Second,
+}
+
+/// For one server plain commands are cheaper than the script: 2.4 µs of the server's time a mark, and not 6. (A Cluster
+/// is sent one command a job, which finds its node by itself.)
+impl JobScripts {
+    /// Adds the commands of a job to a pipeline; how many.
+    fn add_to(&self, pipeline: &mut Pipeline, job: &Job, pass: Pass) -> usize {
+        match job {
+            Job::Mark(probe) => {
+                let seen = self.keys.seen(probe);
+                let mark = pipeline.cmd("SET").arg(seen).arg(&marker(probe)[..]).arg("EX").arg(SEEN_TTL_S);
+                if pass == Pass::Second {
+                    return 1;
+                }
+                // NX: the first body of an id stands, as it does for the builder.
+                mark.arg("NX").arg("GET");
+                pipeline.cmd("SET").arg(self.keys.said(probe)).arg(1).arg("EX").arg(HINT_TTL_S).arg("NX");
+                2
+            }
+            Job::GiveBack(_) => {
+                pipeline.add_command(self.command(job, pass == Pass::Second));
+                1
+            }
+        }
+    }
+}
+
+/// Whether an answer means that the job needs its second pass, or that it failed.
+fn needs_second_pass(job: &Job, answer: &RedisResult<Value>) -> Result<bool, Failure> {
+    match (job, answer) {
+        // What was there before the mark: nothing, this store's marker, or something that is written over.
+        (Job::Mark(probe), Ok(Value::BulkString(before))) => {
+            Ok(before.len() != 16 || !before.starts_with(&probe.store_mark))
+        }
+        (_, Ok(_)) => Ok(false),
+        (Job::Mark(_), Err(error)) if error.code() == Some("WRONGTYPE") => Ok(true),
+        (Job::GiveBack(_), Err(error)) if is_unknown(error) => Ok(true),
+        (_, Err(error)) => Err(Failure::of(error)),
+    }
+}
+
 /// Writes jobs for ever.
 pub(super) async fn write_jobs(queue: Arc<JobQueue>, link: Arc<Shared>, scripts: Arc<JobScripts>, timeout: Duration) {
     loop {
@@ -183,16 +230,13 @@ pub(super) async fn write_jobs(queue: Arc<JobQueue>, link: Arc<Shared>, scripts:
 
 /// Writes a batch to one server, in one pipeline.
 async fn write_pipeline(queue: &JobQueue, link: &Shared, scripts: &JobScripts, mut lease: Lease, mut batch: Vec<Job>) {
-    // The second time for what the server did not do because it does not know the script.
-    for by_text in [false, true] {
+    for pass in [Pass::First, Pass::Second] {
         let mut pipeline = redis::pipe();
         pipeline.ignore_errors();
-        for job in &batch {
-            pipeline.add_command(scripts.command(job, by_text));
-        }
-        let answers = pipeline.query_async::<Vec<RedisResult<()>>>(&mut lease.connection);
-        let answers = match tokio::time::timeout(PIPELINE_TIMEOUT, answers).await {
-            Ok(Ok(answers)) => answers,
+        let counts: Vec<usize> = batch.iter().map(|job| scripts.add_to(&mut pipeline, job, pass)).collect();
+        let answers = pipeline.query_async::<Vec<RedisResult<Value>>>(&mut lease.connection);
+        let mut answers = match tokio::time::timeout(PIPELINE_TIMEOUT, answers).await {
+            Ok(Ok(answers)) => answers.into_iter(),
             Ok(Err(error)) => {
                 link.report_failure(&lease, Failure::of(&error));
                 return queue.count_dropped(&batch);
@@ -202,21 +246,27 @@ async fn write_pipeline(queue: &JobQueue, link: &Shared, scripts: &JobScripts, m
                 return queue.count_dropped(&batch);
             }
         };
-        let mut unknown = Vec::new();
-        for (job, answer) in batch.into_iter().zip(answers) {
-            match answer {
-                Ok(()) => {}
-                Err(error) if is_unknown(&error) && !by_text => unknown.push(job),
-                Err(error) => {
-                    link.report_failure(&lease, Failure::of(&error));
-                    queue.count_dropped(&[job]);
+        let mut again = Vec::new();
+        for (job, count) in batch.into_iter().zip(counts) {
+            let mut needs_again = false;
+            let mut failed = None;
+            for answer in answers.by_ref().take(count) {
+                match needs_second_pass(&job, &answer) {
+                    Ok(needed) => needs_again |= needed,
+                    Err(failure) => failed = Some(failure),
                 }
             }
+            if let Some(failure) = failed {
+                link.report_failure(&lease, failure);
+                queue.count_dropped(&[job]);
+            } else if needs_again && pass == Pass::First {
+                again.push(job);
+            }
         }
-        if unknown.is_empty() {
+        if again.is_empty() {
             return;
         }
-        batch = unknown;
+        batch = again;
     }
 }
 
