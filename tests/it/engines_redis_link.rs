@@ -152,13 +152,31 @@ async fn what_is_no_redis_costs_no_report_and_is_named() {
     stranger.abort();
 }
 
+/// A gateway that has to come in as `user` with the password `right`.
+async fn spawn_as(server: &Arc<RedisServer>, login: &str) -> TestApp {
+    let url = format!("redis+unix://{}?{login}", server.socket().display());
+    TestApp::spawn_beside_with(server, |config| config.fast.url = url).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_password_that_is_wrong_costs_no_report_and_is_named() {
+async fn a_login_that_is_refused_costs_no_report_and_is_named() {
     let server = Arc::new(RedisServer::start());
-    let url = format!("redis+unix://{}?pass=wrong", server.socket().display());
-    let _: String = server.ask(redis::cmd("ACL").arg("SETUSER").arg("default").arg("resetpass").arg(">right"));
-    let app = TestApp::spawn_beside_with(&server, |config| config.fast.url = url).await;
-    let reports = assert_taken(&app, "refused", 0).await;
-    app.wait_until_degraded("redis refuses the user, the password or a command").await;
+    let mut user = redis::cmd("ACL");
+    user.arg("SETUSER").arg("gate").arg("on").arg(">right").arg("~test-*").arg("-@all");
+    for command in ["+get", "+set", "+exists", "+time", "+eval", "+ping"] {
+        user.arg(command);
+    }
+    let _: String = server.ask(&user);
+    // With a wrong password, and as a user who lacks one of the rights.
+    for login in ["user=gate&pass=wrong", "user=gate&pass=right"] {
+        let app = spawn_as(&server, login).await;
+        let reports = assert_taken(&app, "refused", 0).await;
+        app.wait_until_degraded("redis refuses the user, the password or a command").await;
+        assert_counted(&app, reports).await;
+    }
+    // What the operators' guide names is enough.
+    let _: String = server.ask(redis::cmd("ACL").arg("SETUSER").arg("gate").arg("+evalsha").arg("+select"));
+    let app = spawn_as(&server, "user=gate&pass=right&db=0").await;
+    let reports = app.assert_duplicates_are_seen("let-in", 0).await;
     assert_counted(&app, reports).await;
 }

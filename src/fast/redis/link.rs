@@ -9,7 +9,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::RedisResult;
+use redis::{Cmd, RedisResult};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
@@ -17,7 +17,9 @@ use tokio::time::error::Elapsed;
 
 use super::connect::{CONNECT_TIMEOUT, Connector, LinkConnection};
 use super::failure::Failure;
+use super::keep_running;
 use super::keys::{Keys, SLOT_GROUPS, SlotTag};
+use super::script::LuaScript;
 use crate::config::fast_url::HostPort;
 use crate::telemetry::metrics::Metrics;
 
@@ -34,8 +36,10 @@ const STRIKES_MAX: u32 = 3;
 /// Sentinels are asked at every so many checks whether the master is still the master.
 /// A master that was cut off from them, or demoted by hand, goes on taking writes for a while.
 const CHECKS_PER_LOOK_AT_SENTINELS: u32 = 3;
-/// How long a key lives that is written to try the connection out, milliseconds.
-const CHECK_KEY_TTL_MS: u64 = 10_000;
+/// The quota that is taken of to try the connection out: so short that its key is gone at once, so large that there is
+/// always one left.
+const CHECK_INTERVAL_MICROS: u64 = 1_000;
+const CHECK_BURST: u64 = 1_000_000;
 
 /// The link of a node to Redis.
 pub(super) struct Link {
@@ -49,6 +53,7 @@ pub(super) struct Shared {
     /// Longest time one answer may take.
     timeout: Duration,
     check_keys: Vec<Vec<u8>>,
+    admit_script: Arc<LuaScript>,
     state: Mutex<State>,
     /// A connection or a group of slots has failed.
     news: Notify,
@@ -93,7 +98,13 @@ impl Drop for Link {
 impl Link {
     /// Tries once to connect, and keeps the link from then on. Must be called within a Tokio runtime that outlives it:
     /// the connections live on that one.
-    pub(super) async fn start(connector: Connector, keys: &Keys, timeout: Duration, metrics: Arc<Metrics>) -> Self {
+    pub(super) async fn start(
+        connector: Connector,
+        keys: &Keys,
+        admit_script: Arc<LuaScript>,
+        timeout: Duration,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let groups = if connector.is_cluster() { SLOT_GROUPS } else { 1 };
         let state = State {
             connection: None,
@@ -107,12 +118,14 @@ impl Link {
             connector,
             timeout,
             check_keys: keys.checks(),
+            admit_script,
             state: Mutex::new(state),
             news: Notify::new(),
             metrics,
         });
         shared.connect().await;
-        let supervisor = tokio::spawn(supervise(Arc::clone(&shared)));
+        let supervised = Arc::clone(&shared);
+        let supervisor = tokio::spawn(keep_running("the link to redis", move || supervise(Arc::clone(&supervised))));
         Self { shared, supervisor }
     }
 
@@ -208,15 +221,19 @@ impl State {
 /// Keeps a connection in place for ever.
 async fn supervise(shared: Arc<Shared>) {
     let mut pause = RECONNECT_PAUSE_MIN;
+    let mut connected_at = Instant::now();
     let mut checks = 0_u32;
     loop {
         if shared.state().connection.is_none() {
-            if shared.connect().await {
+            // After a connection that has lasted, the first try is made at once.
+            if connected_at.elapsed() > RECONNECT_PAUSE_MAX {
                 pause = RECONNECT_PAUSE_MIN;
             } else {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RECONNECT_PAUSE_MAX);
             }
+            connected_at = Instant::now();
+            shared.connect().await;
             continue;
         }
         shared.wait_for_next_check().await;
@@ -337,31 +354,20 @@ impl Shared {
         given_up.is_some() && is_whole_in_parts
     }
 
-    /// Writes a key in each group of slots. Only a write tells a full server or a replica from one that is of use. One
-    /// server gets them all too: the node of a Cluster shows itself by those it refuses.
+    /// Asks the question of every report with a key of its own in each group of slots. It writes: only that tells a
+    /// full server or a replica from one that is of use. One server is asked all of them too: the node of a Cluster
+    /// shows itself by those it refuses.
     async fn try_out(&self, connection: &LinkConnection) -> Vec<Option<Failure>> {
-        let command = |key: &Vec<u8>| {
-            let mut command = redis::cmd("SET");
-            command.arg(key).arg(1).arg("PX").arg(CHECK_KEY_TTL_MS);
-            command
-        };
-        if let LinkConnection::Server(_) = connection {
-            let mut pipeline = redis::pipe();
-            pipeline.ignore_errors();
-            for key in &self.check_keys {
-                pipeline.add_command(command(key));
-            }
-            let mut connection = connection.clone();
-            let answer = pipeline.query_async::<Vec<RedisResult<()>>>(&mut connection);
-            let answer = tokio::time::timeout(self.timeout, answer).await;
-            return vec![failure_of(answer.map(|answers| answers?.into_iter().collect()))];
-        }
         let mut tries = JoinSet::new();
         for (group, key) in self.check_keys.iter().enumerate() {
-            let (command, mut connection, timeout) = (command(key), connection.clone(), self.timeout);
+            let (mut connection, script, timeout) = (connection.clone(), Arc::clone(&self.admit_script), self.timeout);
+            let keys = [key.clone(), key.clone(), key.clone()];
             tries.spawn(async move {
-                let answer = tokio::time::timeout(timeout, command.query_async::<()>(&mut connection)).await;
-                (group, failure_of(answer))
+                let fill = |command: &mut Cmd| {
+                    command.arg("").arg(1).arg(CHECK_INTERVAL_MICROS).arg(CHECK_BURST);
+                };
+                let answer = script.call::<(i64, Vec<u8>, i64)>(&mut connection, &keys, fill);
+                (group, failure_of(tokio::time::timeout(timeout, answer).await))
             });
         }
         // Who does not come back has failed.
@@ -373,14 +379,17 @@ impl Shared {
                 *result = failure;
             }
         }
-        results
+        match connection {
+            LinkConnection::Cluster(_) => results,
+            LinkConnection::Server(_) => vec![results.into_iter().flatten().next()],
+        }
     }
 }
 
 /// What came of a call with a time limit.
-fn failure_of(answer: Result<RedisResult<()>, Elapsed>) -> Option<Failure> {
+fn failure_of<T>(answer: Result<RedisResult<T>, Elapsed>) -> Option<Failure> {
     match answer {
-        Ok(Ok(())) => None,
+        Ok(Ok(_)) => None,
         // A key on its way to another node of the Cluster says that both are there.
         Ok(Err(error)) => Some(Failure::of(&error)).filter(|failure| *failure != Failure::OnTheWay),
         Err(_elapsed) => Some(Failure::TimedOut),

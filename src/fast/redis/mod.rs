@@ -1,7 +1,7 @@
 //! The fast state in Redis, with a small memory of its own to fall back on.
 //!
 //! Redis may hang, lie, be flushed or die. Every call has a time limit; after a failure the node goes on with what it
-//! remembers itself, until [`link`] has made sure that Redis is whole again. Everything read is checked under the mark
+//! remembers itself, until `link` has made sure that Redis is whole again. Everything read is checked under the mark
 //! key.
 //!
 //! `connect` makes connections, `link` keeps one in place, `keys` names keys so that those of a report share a slot of a
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Cmd, RedisResult};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use self::connect::Connector;
 use self::failure::Failure;
@@ -35,6 +35,8 @@ use crate::telemetry::metrics::Metrics;
 
 /// How long a marker is kept: as long as a report may be sent again, 32 days.
 const SEEN_TTL_S: u64 = 32 * 24 * 60 * 60;
+/// Pause before a task that has panicked is started again.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
 /// How long a repeat hint is kept.
 const HINT_TTL_S: i64 = REPEAT_WINDOW_MICROS / MICROS_PER_SECOND;
 
@@ -55,7 +57,7 @@ pub struct RedisSettings {
 pub struct RedisState {
     link: Link,
     keys: Keys,
-    admit_script: LuaScript,
+    admit_script: Arc<LuaScript>,
     settings: RedisSettings,
     jobs: Arc<JobQueue>,
     writer: JoinHandle<()>,
@@ -74,19 +76,15 @@ impl RedisState {
     pub async fn open(settings: RedisSettings, local: MemoryState, metrics: Arc<Metrics>) -> Self {
         let keys = Keys::new(&settings.key_prefix);
         let connector = Connector::new(settings.target.clone(), settings.timeout);
-        let link = Link::start(connector, &keys, settings.timeout, Arc::clone(&metrics)).await;
+        let admit_script = Arc::new(LuaScript::new(include_str!("../scripts/admit.lua")));
+        let script = Arc::clone(&admit_script);
+        let link = Link::start(connector, &keys, script, settings.timeout, Arc::clone(&metrics)).await;
         let jobs = Arc::new(JobQueue::new(metrics));
         let scripts = Arc::new(JobScripts::new(keys.clone(), settings.reporter_per_day));
-        let writer = tokio::spawn(jobs::write_jobs(Arc::clone(&jobs), link.shared(), scripts, settings.timeout));
-        Self {
-            link,
-            keys,
-            admit_script: LuaScript::new(include_str!("../scripts/admit.lua")),
-            settings,
-            jobs,
-            writer,
-            local,
-        }
+        let (queue, shared, timeout) = (Arc::clone(&jobs), link.shared(), settings.timeout);
+        let write = move || jobs::write_jobs(Arc::clone(&queue), Arc::clone(&shared), Arc::clone(&scripts), timeout);
+        let writer = tokio::spawn(keep_running("the writer of marks", write));
+        Self { link, keys, admit_script, settings, jobs, writer, local }
     }
 
     /// See [`super::FastState::admit`].
@@ -142,6 +140,18 @@ impl RedisState {
     /// Forgets what this node remembers itself.
     pub fn forget_local(&self) {
         self.local.forget_all();
+    }
+}
+
+/// Runs a task that should never end, and again when it has panicked: nothing else would mend what it looks after.
+async fn keep_running<F: Future<Output = ()> + Send + 'static>(what: &'static str, task: impl Fn() -> F) {
+    loop {
+        // A set, because what is in it ends with it.
+        let mut running = JoinSet::new();
+        running.spawn(task());
+        let _ = running.join_next().await;
+        tracing::error!("{what} has ended and is started again");
+        tokio::time::sleep(RESTART_PAUSE).await;
     }
 }
 
