@@ -376,6 +376,10 @@ async fn open_fast_state(config: &Config, clock: &Clock, metrics: &Arc<Metrics>)
         reporter_per_day: config.limits.reporter_per_day,
     };
     match config.fast.parsed_url()? {
+        // A node that takes no reports asks nothing.
+        FastUrl::Redis(_) if !config.server.role.takes_reports() => {
+            Ok(FastState::Memory(MemoryState::new(limits(LOCAL_SEEN_MAX), clock.clone())))
+        }
         FastUrl::Memory => Ok(FastState::Memory(MemoryState::new(limits(config.fast.seen_max), clock.clone()))),
         FastUrl::Redis(target) => {
             let settings = RedisSettings {
