@@ -11,6 +11,8 @@ use crate::attempts::{Attempt, DEFAULT_WAIT, RETRY_AFTER_MAX};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The reason of an attempt that reached nobody.
+pub const NO_CONNECTION: &str = "no connection";
 
 /// A gateway and the key of the carrier that reports to it.
 pub struct Gateway {
@@ -152,7 +154,7 @@ fn no_answer<T>(error: &reqwest::Error) -> Attempt<T> {
     let reason = if error.is_timeout() {
         "no answer in time"
     } else if error.is_connect() {
-        "no connection"
+        NO_CONNECTION
     } else {
         "connection lost"
     };

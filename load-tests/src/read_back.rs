@@ -13,9 +13,9 @@ use crate::gateway::{Gateway, ReadAnswer};
 use crate::progress::Progress;
 
 /// The pause before those that are not counted yet are asked for again.
-const POLL_INTERVAL: Duration = Duration::from_millis(500);
+pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The status of a report that the builder has not come to.
-const WAITING_STATUS: &str = "accepted";
+pub const WAITING_STATUS: &str = "accepted";
 
 /// What the gateway knows about the reports it acknowledged.
 #[derive(Debug, Default)]

@@ -21,7 +21,8 @@ use crate::summary::Summary;
 
 /// Where the key is taken from when the option is not given.
 const KEY_VARIABLE: &str = "SPAMGATE_KEY";
-const NANOS_PER_SECOND: u64 = 1_000_000_000;
+/// For the time between two reports.
+pub const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Posts each line of a text file as a report and reads all of them back.
 #[derive(Args)]
@@ -114,7 +115,11 @@ pub async fn run(args: ReplayArgs) -> anyhow::Result<bool> {
     Ok(problems.is_empty())
 }
 
-fn key(option: Option<&str>) -> anyhow::Result<String> {
+/// The API key: the option, or else the variable.
+///
+/// # Errors
+/// When there is neither.
+pub fn key(option: Option<&str>) -> anyhow::Result<String> {
     match option {
         Some(key) => Ok(key.to_owned()),
         None => std::env::var(KEY_VARIABLE).with_context(|| format!("give --key or set {KEY_VARIABLE}")),

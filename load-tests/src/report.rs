@@ -14,16 +14,16 @@ pub const RUN_LABEL_MAX_BYTES: usize = 24;
 
 const DAY_SECONDS: i64 = 86_400;
 
-/// The JSON body of a report.
+/// The JSON body of a report. The API describes the fields.
 #[derive(Serialize)]
 pub struct Report<'a> {
-    report_id: String,
-    reporter: String,
-    sender: String,
-    channel: &'a str,
-    category: &'a str,
-    content: &'a str,
-    occurred_at: String,
+    pub report_id: String,
+    pub reporter: String,
+    pub sender: String,
+    pub channel: &'a str,
+    pub category: &'a str,
+    pub content: &'a str,
+    pub occurred_at: String,
 }
 
 /// What all reports of one run have in common.

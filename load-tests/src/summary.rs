@@ -60,9 +60,7 @@ impl Summary {
         rows.push(("posting, seconds".to_owned(), format!("{:.2}", self.post_time.as_secs_f64())));
         rows.push(("reading back, seconds".to_owned(), format!("{:.2}", self.read_time.as_secs_f64())));
         rows.push(("acknowledged reports/s".to_owned(), format!("{:.0}", self.reports_per_second())));
-        let lines: Vec<String> =
-            rows.iter().map(|(name, value)| format!("{name:<NAME_COLUMN_CHARS$} {value:>10}")).collect();
-        lines.join("\n")
+        table_of(&rows)
     }
 
     /// What is wrong, one sentence each; nothing if all is well. `allowed_codes` are refusals that the file is known
@@ -104,11 +102,20 @@ impl Summary {
     }
 }
 
-fn total(counts: &Counts) -> u64 {
+/// Rows of names and values, a line each.
+pub fn table_of(rows: &[(String, String)]) -> String {
+    let lines: Vec<String> =
+        rows.iter().map(|(name, value)| format!("{name:<NAME_COLUMN_CHARS$} {value:>10}")).collect();
+    lines.join("\n")
+}
+
+/// The sum of all counts.
+pub fn total(counts: &Counts) -> u64 {
     counts.values().sum()
 }
 
-fn indented(counts: &Counts) -> impl Iterator<Item = (String, String)> {
+/// Counts as rows below the row of their sum.
+pub fn indented(counts: &Counts) -> impl Iterator<Item = (String, String)> {
     counts.iter().map(|(name, number)| (format!("  {name}"), number.to_string()))
 }
 
