@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_migrations::MigrationHarness;
 use spamgate::store::connection::StoreLocation;
 use spamgate::store::postgresql::MIGRATIONS;
+use spamgate::store::upkeep::keep_partitions;
 
 use crate::schema::{Table, VIEWS, declared};
 use crate::support::{Database, PostgresServer};
@@ -156,4 +158,42 @@ fn the_schema_declares_the_tables_that_the_migrations_make() {
     for (name, table) in &declared {
         assert_eq!(table, &made[name], "{name}");
     }
+}
+
+/// How docs/OPERATIONS.md tells an operator to empty the default partition.
+const EMPTY_THE_DEFAULT_PARTITION: &str = "\
+    BEGIN; \
+    ALTER TABLE journal.reports DETACH PARTITION journal.reports_default; \
+    SELECT journal.make_partitions(3); \
+    INSERT INTO journal.reports SELECT * FROM journal.reports_default; \
+    TRUNCATE journal.reports_default; \
+    ALTER TABLE journal.reports ATTACH PARTITION journal.reports_default DEFAULT; \
+    COMMIT";
+
+#[test]
+fn a_month_that_had_no_partition_stops_nobody_and_can_be_mended() {
+    let database = PostgresServer::shared().create_database();
+    let mut connection = database.connect();
+    let partitions = diesel::sql_query(
+        "SELECT relid::regclass::text AS line FROM pg_partition_tree('journal.reports') \
+         WHERE isleaf AND relid <> 'journal.reports_default'::regclass ORDER BY 1",
+    );
+    let made = partitions.clone().load::<Line>(&mut connection).unwrap();
+    for partition in &made {
+        connection.batch_execute(&format!("DROP TABLE {}", partition.line)).unwrap();
+    }
+    connection
+        .batch_execute(
+            "INSERT INTO journal.reports (report_id, event_kind, source, owner, reporter_tag, proof, sender_kind, \
+                 channel, category, occurred_at, received_at, fingerprint, track_tag, tag_key_id, data_key_id, envelope) \
+             SELECT id, 'report', 'web', id, id, 'none', 'hidden', 'sms', 'spam', 1, 1, id, id, 1, 1, id \
+             FROM uuid_send(gen_random_uuid()) AS id",
+        )
+        .unwrap();
+    let mut store = spamgate::store::connection::Connection::Postgresql(database.connect());
+    assert!(keep_partitions(&mut store).unwrap(), "the default partition is used");
+    assert_eq!(partitions.clone().load::<Line>(&mut connection).unwrap(), made[1..], "the other months have theirs");
+    connection.batch_execute(EMPTY_THE_DEFAULT_PARTITION).unwrap();
+    assert!(!keep_partitions(&mut store).unwrap(), "it is empty again");
+    assert_eq!(partitions.load::<Line>(&mut connection).unwrap(), made);
 }
