@@ -40,6 +40,8 @@ const LOCK_FILE: &str = "serve.lock";
 const CARRIERS_REFRESH: Duration = Duration::from_millis(500);
 /// How long one look at the database may take before the next thing is looked after.
 const CARRIERS_REFRESH_MAX: Duration = Duration::from_secs(3);
+/// How long a stop waits until Redis knows what is stored.
+const MARKS_WRITTEN_MAX: Duration = Duration::from_secs(1);
 /// Journal rows read at once while *seen* is filled.
 const REMEMBER_CHUNK_ROWS: i64 = 5_000;
 /// What this node remembers itself beside Redis: enough for retries that come before their mark is written.
@@ -324,6 +326,7 @@ impl Gateway {
             }
         })
         .await;
+        self.app.intake.fast.flush(MARKS_WRITTEN_MAX).await;
     }
 }
 

@@ -7,6 +7,8 @@ pub mod memory;
 pub mod quota;
 pub mod redis;
 
+use std::time::Duration;
+
 use crate::domain::clock::Moment;
 use crate::domain::report::ReportId;
 
@@ -71,6 +73,14 @@ impl FastState {
         match self {
             Self::Memory(memory) => memory.mark_stored(probe),
             Self::Redis(redis) => redis.mark_stored(probe),
+        }
+    }
+
+    /// Waits until what was remembered is where other nodes, and this one after a restart, look for it.
+    pub async fn flush(&self, at_most: Duration) {
+        match self {
+            Self::Memory(_) => {}
+            Self::Redis(redis) => redis.flush(at_most).await,
         }
     }
 

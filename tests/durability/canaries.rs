@@ -9,6 +9,7 @@ use diesel::connection::SimpleConnection;
 use serde_json::json;
 
 use super::postgres_server::{Database, PostgresServer};
+use super::redis_server::RedisServer;
 use super::search::{Hit, Needles, full_width};
 use super::support::{Answer, Chance, Client, Place, copy_directory, report, seed, wait_until_built};
 
@@ -328,6 +329,15 @@ fn no_number_stands_in_clear(mut place: Place) {
             assert_eq!(hits, [], "in clear in the server's files");
             searched += bytes;
         }
+        if let Some(redis) = &place.redis {
+            redis.server.ask::<String>(&redis::cmd("SAVE"));
+            let (hits, bytes) = needles.search_directory(redis.server.socket().parent().unwrap());
+            assert_eq!(hits, [], "in clear in Redis");
+            assert!(bytes > 100_000, "Redis has written what it knows: {bytes} bytes");
+            searched += bytes;
+            // Else each reporter's day would be used up in the second round.
+            redis.forget();
+        }
         assert!(!server.logged().is_empty() && server.printed().contains("spamgate takes reports"));
     }
     println!("no_number_stands_in_clear: {} needles, {searched} bytes, 0 hits", needles.len());
@@ -343,9 +353,12 @@ fn no_number_stands_in_clear_anywhere() {
 }
 
 #[test]
-fn no_number_stands_in_clear_anywhere_in_postgresql() {
+fn no_number_stands_in_clear_anywhere_in_postgresql_and_redis() {
     // A server of its own, because all its files are searched.
-    no_number_stands_in_clear(Place::on(Arc::new(PostgresServer::start()).create_database()));
+    let database = Arc::new(PostgresServer::start()).create_database();
+    let redis = Arc::new(RedisServer::start());
+    redis.configure("rdbcompression", "no");
+    no_number_stands_in_clear(Place::on(database).with_redis_on(redis));
 }
 
 /// As PostgreSQL itself writes it.

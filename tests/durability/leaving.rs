@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::support::{Chance, Place, id_bytes, journal_ids, mobile, on_every_store, report, seed, wait_until_built};
+use super::support::{Chance, Place, id_bytes, journal_ids, mobile, on_every_engine, report, seed, wait_until_built};
 
 const REPORTS: usize = 300;
 
-on_every_store! {
+on_every_engine! {
     fn a_client_that_leaves_does_not_lose_or_double(place: Place) {
         let mut chance = Chance::new(seed("a_client_that_leaves", 0x7_0001));
         let server = place.start(&[("SPAMGATE__LIMITS__REPORTER_PER_DAY", "1000")]);

@@ -21,6 +21,12 @@ mod model_run;
 #[allow(dead_code, reason = "shared with the tests that break it")]
 mod postgres_server;
 mod rebuild;
+#[path = "../it/support/redis_process.rs"]
+#[allow(dead_code, reason = "shared with the tests that break it")]
+mod redis_process;
+#[path = "../it/support/redis_server.rs"]
+#[allow(dead_code, reason = "shared with the tests that break it")]
+mod redis_server;
 mod search;
 mod stop;
 mod support;

@@ -159,6 +159,9 @@ impl Run {
         }
         if self.wipes && self.wipe_chance.happens(25) {
             self.note("wipes");
+            if let Some(redis) = &self.place.redis {
+                redis.forget();
+            }
             self.gateway.as_ref().unwrap().app.intake.fast.forget_all();
         }
     }
@@ -244,7 +247,9 @@ impl Run {
         let hint = answer.json()["repeat"].as_bool().unwrap();
         let is_repeat = self.model.is_repeat(&body.said, self.now());
         // It is a hint alone: a memory that was wiped may miss a repeat, or know one of a body that was dropped since.
-        assert!(self.wipes || hint == is_repeat, "{}: with a whole memory the hint is right: {body:?}", self.name);
+        // Redis counts a day by a clock of its own, which the test does not turn.
+        let is_sure = !self.wipes && self.place.redis.is_none();
+        assert!(!is_sure || hint == is_repeat, "{}: with a whole memory the hint is right: {body:?}", self.name);
         self.model.append(&report_id, &body, self.now());
         self.note(if is_repeat { "repeats" } else { "counted" });
         let (id, receipt) = (answer.text("id"), answer.text("receipt"));
@@ -315,7 +320,9 @@ impl Run {
         let answer = self.client.post(&request).unwrap();
         match answer.status {
             201 => {
-                assert!(self.wipes, "{}: another body under a known id was taken", self.name);
+                // Redis looks for an id beside the reporter who sends it: another's is left to the builder.
+                let may_be_missed = self.place.redis.is_some() && body.said.reporter != before.body.said.reporter;
+                assert!(self.wipes || may_be_missed, "{}: another body under a known id was taken", self.name);
                 self.model.append(&before.report_id, &body, self.now());
                 self.sent[index].contested = true;
                 self.note("conflicts appended");
@@ -501,6 +508,16 @@ fn the_model_agrees_whatever_the_fast_state_forgets() {
 #[test]
 fn the_model_agrees_on_a_second_seed() {
     run(seed("the_model_agrees_on_a_second_seed", 0x2_0002), Place::new);
+}
+
+#[test]
+fn the_model_agrees_with_redis() {
+    run(seed("the_model_agrees_with_redis", 0x2_0005), || Place::new().with_redis());
+}
+
+#[test]
+fn the_model_agrees_on_postgresql_with_redis() {
+    run(seed("the_model_agrees_on_postgresql_with_redis", 0x2_0006), || Place::on_postgresql().with_redis());
 }
 
 #[test]

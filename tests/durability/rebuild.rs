@@ -14,7 +14,9 @@ use spamgate::store::connection::Connection;
 use spamgate::store::journal::count_after;
 use spamgate::store::schema::{builder_cursor, cases, voices};
 
-use super::support::{Chance, Client, Place, Server, mobile, on_every_store, report, seed, snapshot, wait_until_built};
+use super::support::{
+    Chance, Client, Place, Server, mobile, on_every_engine, report, seed, snapshot, wait_until_built,
+};
 
 const LIMITS: [(&str, &str); 3] = [
     ("SPAMGATE__LIMITS__REPORTER_PER_DAY", "1000000"),
@@ -92,7 +94,7 @@ fn prepared(place: &mut Place, chance: &mut Chance) -> (Server, String) {
     (server, key)
 }
 
-on_every_store! {
+on_every_engine! {
     fn rebuild_after_decisions_keeps_references_counts_and_voices(place: Place) {
         let mut chance = Chance::new(seed("rebuild_after_decisions", 0x3_0001));
         let (mut server, _) = prepared(&mut place, &mut chance);
@@ -113,7 +115,7 @@ on_every_store! {
     }
 }
 
-on_every_store! {
+on_every_engine! {
     /// Reports that come in while everything is made anew are neither lost nor counted twice.
     fn a_rebuild_under_load_comes_to_the_same_as_one_at_rest(place: Place) {
         let mut chance = Chance::new(seed("a_rebuild_under_load", 0x3_0002));
@@ -174,7 +176,7 @@ fn stored_voices(connection: &mut Connection) -> Vec<StoredVoice> {
     voices::table.order((voices::case_id, voices::reporter_tag)).load(connection).unwrap()
 }
 
-on_every_store! {
+on_every_engine! {
     fn two_builders_at_once_give_the_same_as_one(place: Place) {
         let mut chance = Chance::new(seed("two_builders_at_once", 0x3_0003));
         let (mut server, _) = prepared(&mut place, &mut chance);
@@ -231,7 +233,7 @@ fn without_cases(place: &Place) -> Place {
     copy
 }
 
-on_every_store! {
+on_every_engine! {
     fn a_cursor_that_does_not_fit_the_journal_forces_a_rebuild(place: Place) {
         let mut chance = Chance::new(seed("a_cursor_that_does_not_fit", 0x3_0004));
         let (mut server, _) = prepared(&mut place, &mut chance);
@@ -263,7 +265,7 @@ on_every_store! {
     }
 }
 
-on_every_store! {
+on_every_engine! {
     /// Its counts are not all there then, and the cursor would be no line between what it holds and what comes later.
     fn a_case_is_not_decided_while_a_rebuild_is_under_way(place: Place) {
         let mut chance = Chance::new(seed("a_decision_while_a_rebuild", 0x3_0005));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 
-use super::support::{Chance, Client, Place, id_bytes, journal_ids, mobile, on_every_store, report, seed};
+use super::support::{Chance, Client, Place, id_bytes, journal_ids, mobile, on_every_engine, report, seed};
 
 const CLIENTS: usize = 8;
 const EXIT_MAX: Duration = Duration::from_secs(15);
@@ -16,7 +16,7 @@ const LIMITS: [(&str, &str); 3] = [
     ("SPAMGATE__LIMITS__CARRIER_BURST", "1000000"),
 ];
 
-on_every_store! {
+on_every_engine! {
     fn sigterm_under_load_answers_what_is_in_hand(place: Place) {
         let mut chance = Chance::new(seed("sigterm_under_load", 0x6_0001));
         let mut key = None;

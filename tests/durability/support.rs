@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ use spamgate::store::schema::{builder_cursor, decisions, reports};
 use tempfile::TempDir;
 
 use super::postgres_server::{Database, PostgresServer};
+use super::redis_server::{AnyRedis, RedisServer};
 
 /// How long anything may take that has to come.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -217,11 +218,28 @@ pub struct Place {
     pub root: TempDir,
     pub data: PathBuf,
     pub database: Option<Database>,
+    pub redis: Option<Redis>,
     starts: usize,
 }
 
-/// Makes each test run once on every store, as `name::sqlite` and `name::postgresql`.
-macro_rules! on_every_store {
+/// A part of a Redis server, for one test alone.
+pub struct Redis {
+    pub server: Arc<RedisServer>,
+    prefix: String,
+}
+
+impl Redis {
+    /// As a restart without its data would.
+    pub fn forget(&self) {
+        let keys = self.server.keys(&format!("{}:*", self.prefix));
+        if !keys.is_empty() {
+            self.server.delete(&keys);
+        }
+    }
+}
+
+/// Makes each test run once on every engine, as `name::sqlite_memory`, `name::postgresql_redis` and so on.
+macro_rules! on_every_engine {
     ($($(#[$meta:meta])* fn $name:ident($place:ident: Place) $body:block)+) => {$(
         $(#[$meta])*
         mod $name {
@@ -230,24 +248,34 @@ macro_rules! on_every_store {
             fn promise(#[allow(unused_mut, reason = "a test may start nothing")] mut $place: Place) $body
 
             #[test]
-            fn sqlite() {
+            fn sqlite_memory() {
                 promise(Place::new());
             }
 
             #[test]
-            fn postgresql() {
+            fn sqlite_redis() {
+                promise(Place::new().with_redis());
+            }
+
+            #[test]
+            fn postgresql_memory() {
                 promise(Place::on_postgresql());
+            }
+
+            #[test]
+            fn postgresql_redis() {
+                promise(Place::on_postgresql().with_redis());
             }
         }
     )+};
 }
-pub(crate) use on_every_store;
+pub(crate) use on_every_engine;
 
 impl Place {
     pub fn new() -> Self {
         let root = TempDir::with_prefix("spamgate-durability-").unwrap();
         let data = root.path().join("data");
-        Self { root, data, database: None, starts: 0 }
+        Self { root, data, database: None, redis: None, starts: 0 }
     }
 
     /// A place whose store is a database of the server that all tests share.
@@ -257,6 +285,26 @@ impl Place {
 
     pub fn on(database: Database) -> Self {
         Self { database: Some(database), ..Self::new() }
+    }
+
+    /// The same with the fast state in the Redis that all tests share.
+    pub fn with_redis(self) -> Self {
+        self.with_redis_on(RedisServer::shared())
+    }
+
+    pub fn with_redis_on(self, server: Arc<RedisServer>) -> Self {
+        let prefix = format!("durability-{}", uuid::Uuid::now_v7());
+        Self { redis: Some(Redis { server, prefix }), ..self }
+    }
+
+    /// The settings that name the engines.
+    fn engines(&self) -> Vec<(&'static str, String)> {
+        let mut settings = vec![("SPAMGATE__STORE__URL", self.store_url())];
+        if let Some(redis) = &self.redis {
+            settings.push(("SPAMGATE__FAST__URL", redis.server.url()));
+            settings.push(("SPAMGATE__FAST__KEY_PREFIX", redis.prefix.clone()));
+        }
+        settings
     }
 
     /// `store.url`.
@@ -279,7 +327,7 @@ impl Place {
                 command.env_remove(name);
             }
         }
-        command.env("SPAMGATE__STORE__URL", self.store_url());
+        command.envs(self.engines());
         command.arg("--data").arg(&self.data).args(arguments).stdin(Stdio::null());
         command
     }
@@ -467,10 +515,10 @@ pub struct InProcess {
 impl InProcess {
     pub fn start(place: &Place, clock: &Clock, settings: &[(&str, &str)]) -> Self {
         let mut pairs = vec![
-            ("SPAMGATE__STORE__URL".to_owned(), place.store_url()),
             ("SPAMGATE__SERVER__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("SPAMGATE__SERVER__OPS_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
         ];
+        pairs.extend(place.engines().into_iter().map(|(name, value)| (name.to_owned(), value)));
         pairs.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let config = Config::load(None, pairs.into_iter()).unwrap();
         let (data, clock) = (place.data.clone(), clock.clone());

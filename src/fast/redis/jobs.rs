@@ -4,6 +4,7 @@
 //! be written in one try is dropped: the builder drops the twins.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ const PIPELINE_MAX: usize = 256;
 const IN_FLIGHT_MAX: usize = 64;
 /// Longest time a pipeline may take.
 const PIPELINE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often one looks whether all is written, when the gateway stops.
+const FLUSH_LOOK_EVERY: Duration = Duration::from_millis(2);
 /// How often one looks whether Redis is back, while jobs wait.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -55,6 +58,8 @@ impl Job {
 pub(super) struct JobQueue {
     lists: Mutex<Lists>,
     news: Notify,
+    /// Some jobs are on their way.
+    in_hand: AtomicBool,
     metrics: Arc<Metrics>,
 }
 
@@ -67,7 +72,7 @@ struct Lists {
 
 impl JobQueue {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { lists: Mutex::default(), news: Notify::new(), metrics }
+        Self { lists: Mutex::default(), news: Notify::new(), in_hand: AtomicBool::new(false), metrics }
     }
 
     pub(super) fn push(&self, job: Job) {
@@ -86,7 +91,19 @@ impl JobQueue {
         let mut lists = self.lists();
         let list = if all_are_due && !lists.put_off.is_empty() { &mut lists.put_off } else { &mut lists.waiting };
         let count = list.len().min(PIPELINE_MAX);
+        self.in_hand.store(count > 0, Ordering::SeqCst);
         list.drain(..count).collect()
+    }
+
+    /// Waits until all that was pushed is written, at most so long.
+    pub(super) async fn flush(&self, at_most: Duration) {
+        let written = async {
+            while self.in_hand.load(Ordering::SeqCst) || !self.lists().waiting.is_empty() {
+                tokio::time::sleep(FLUSH_LOOK_EVERY).await;
+            }
+        };
+        // What is left then is lost: hints.
+        let _ = tokio::time::timeout(at_most, written).await;
     }
 
     /// Waits for a job, and not for long when some are put off.
@@ -225,6 +242,7 @@ pub(super) async fn write_jobs(queue: Arc<JobQueue>, link: Arc<Shared>, scripts:
             }
             _ => write_to_nodes(&queue, &link, &scripts, timeout, batch).await,
         }
+        queue.in_hand.store(false, Ordering::SeqCst);
     }
 }
 

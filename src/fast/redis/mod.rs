@@ -137,6 +137,13 @@ impl RedisState {
         self.link.failure().map(Failure::sentence)
     }
 
+    /// See [`super::FastState::flush`].
+    pub async fn flush(&self, at_most: Duration) {
+        if self.link.failure().is_none() {
+            self.jobs.flush(at_most).await;
+        }
+    }
+
     /// Forgets what this node remembers itself.
     pub fn forget_local(&self) {
         self.local.forget_all();
