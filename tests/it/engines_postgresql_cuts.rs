@@ -2,6 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use spamgate::store::connection::{Connection, StoreLocation};
+
 use crate::support::{
     AmbushProxy, Answer, ChaosProxy, PostgresServer, REFUSED_WITHIN, TestApp, Way, report, reporter, wait_until,
     without_limits,
@@ -11,8 +15,8 @@ use crate::support::{
 const BACK_WITHIN: Duration = Duration::from_secs(2);
 /// What makes a session's first message readable to the proxy.
 const IN_CLEAR: &str = "sslmode=disable&gssencmode=disable";
-/// What `COPY … FROM STDIN` is answered with before the rows are sent: 8 bytes and 2 for each of 21 columns.
-const COPY_ANSWER_BYTES: usize = 50;
+/// `COPY 1` and that the server is ready, as it says them after the commit.
+const LAST_ANSWERS_BYTES: usize = 12 + 6;
 
 /// Whether it is a refusal that fits a database which may or may not have the report.
 #[track_caller]
@@ -26,12 +30,18 @@ async fn wait_until_ready(app: &TestApp) {
     wait_until("reports are taken", BACK_WITHIN, async || !app.is_in_doubt()).await;
 }
 
-/// Where a commit is cut: before it begins, among its rows, at its end, and after it.
-fn places() -> Vec<(Way, usize)> {
-    let asked = [0, 1, 60, 300, 450, 550, 650, 750].map(|bytes| (Way::ToServer, bytes));
-    let answered = [0, 10, COPY_ANSWER_BYTES - 1, COPY_ANSWER_BYTES, COPY_ANSWER_BYTES + 1, COPY_ANSWER_BYTES + 12]
-        .map(|bytes| (Way::ToClient, bytes));
-    asked.into_iter().chain(answered).collect()
+/// Where a commit is cut: before it begins, among its rows, at its end, and after it. For that one is measured.
+async fn places(proxy: &AmbushProxy, app: &TestApp) -> Vec<(Way, usize)> {
+    let before = proxy.forwarded();
+    app.post(&report("measured").with("reporter", reporter(91))).await.expect_status(201);
+    let [asked, answered] = proxy.forwarded();
+    let (asked, answered) = (asked - before[0], answered - before[1]);
+    println!("a commit of one report takes {asked} bytes to the server and {answered} to the gateway");
+    let to_server = [0, 1, asked / 4, asked / 2, asked * 3 / 4, asked - 1];
+    let after_commit = answered - LAST_ANSWERS_BYTES;
+    let to_client = [0, after_commit / 2, after_commit - 1, after_commit, after_commit + 11, answered - 1];
+    let to_server = to_server.map(|bytes| (Way::ToServer, bytes));
+    to_server.into_iter().chain(to_client.map(|bytes| (Way::ToClient, bytes))).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,7 +56,7 @@ async fn a_commit_whose_connection_is_cut_is_no_yes_and_its_retry_is_counted_onc
     .await;
     app.post(&report("before").with("reporter", reporter(90))).await.expect_status(201);
     let (mut were_stored, mut slowest) = (0, Duration::ZERO);
-    let places = places();
+    let places = places(&proxy, &app).await;
     for (index, (way, bytes)) in places.iter().enumerate() {
         let body = report(&format!("r-{index}")).with("reporter", reporter(index));
         let rows = app.journal_rows();
@@ -68,7 +78,7 @@ async fn a_commit_whose_connection_is_cut_is_no_yes_and_its_retry_is_counted_onc
     println!("{} cuts, {were_stored} after the commit; the slowest refusal took {slowest:?}", places.len());
     assert!(were_stored > 0 && were_stored < places.len(), "before and after the commit");
     let case = app.only_case().await;
-    let all = i64::try_from(places.len()).unwrap() + 1;
+    let all = i64::try_from(places.len()).unwrap() + 2;
     assert_eq!((case.reports, case.repeats, case.voices), (all, 0, all));
 }
 
@@ -126,4 +136,24 @@ async fn a_commit_that_hangs_is_no_yes_and_goes_on_with_the_network() {
     println!("all retries are taken {:?} after the network went on", back.elapsed());
     let case = app.only_case().await;
     assert_eq!((case.reports, case.repeats, case.voices), (4, 0, 4));
+}
+
+#[test]
+fn the_server_soon_gives_up_a_node_that_vanished() {
+    #[derive(QueryableByName)]
+    struct Setting {
+        #[diesel(sql_type = Text)]
+        value: String,
+    }
+    let database = PostgresServer::shared().create_database();
+    let url = format!("postgresql://postgres@127.0.0.1:{}/{}", database.server().port(), database.name());
+    let location = StoreLocation::new(&url, std::path::Path::new("/nowhere")).unwrap();
+    for session in [location.open_journal_writer(), location.open_builder(), location.open()] {
+        let Ok(Connection::Postgresql(mut session)) = session else { panic!("a session of PostgreSQL") };
+        let shown = "SELECT concat_ws(' ', current_setting('tcp_keepalives_idle'), \
+                     current_setting('tcp_keepalives_interval'), current_setting('tcp_keepalives_count'), \
+                     current_setting('idle_in_transaction_session_timeout')) AS value";
+        let shown = diesel::sql_query(shown).get_result::<Setting>(&mut session).unwrap();
+        assert_eq!(shown.value, "5 2 3 10s", "by default it would wait for hours, and hold the builder back");
+    }
 }

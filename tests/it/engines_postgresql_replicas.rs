@@ -193,12 +193,12 @@ async fn reports_that_a_replica_did_not_get_are_stored_again_when_they_are_retri
         replica.connect(&name).is_ok_and(|session| ids_of(session).len() == 1)
     })
     .await;
-    replica.hang();
+    replica.kill();
     app.post(&lost).await.expect_status(201);
     app.post(&lost).await.expect_status(200);
     app.wait_until_marked().await;
     primary.kill();
-    replica.go_on();
+    replica.start_again();
     replica.promote();
     wait_until("the replica is followed", FOLLOWS_WITHIN, async || !app.is_in_doubt()).await;
     app.post(&lost).await.expect_status(201);

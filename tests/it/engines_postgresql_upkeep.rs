@@ -1,7 +1,7 @@
 //! What PostgreSQL may do wrong while it is there: a row refused, a month without a partition.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -91,10 +91,39 @@ fn partitions_of_the_months_to_come_are_made_ahead() {
 #[test]
 fn partitions_are_made_while_reports_are_written() {
     let database = PostgresServer::shared().create_database();
+    // A transaction that has written and is still open.
     let mut writer = database.connect();
-    // Holds the lock that a writer holds.
-    writer.batch_execute("BEGIN; LOCK TABLE journal.reports IN ROW EXCLUSIVE MODE").unwrap();
-    let mut maker = database.connect();
-    maker.batch_execute("SET lock_timeout = '2s'; SELECT journal.make_partitions(6)").unwrap();
+    writer.batch_execute("BEGIN").unwrap();
+    writer
+        .batch_execute(
+            "INSERT INTO journal.reports (report_id, event_kind, source, owner, reporter_tag, proof, sender_kind, \
+                 channel, category, occurred_at, received_at, fingerprint, track_tag, tag_key_id, data_key_id, envelope) \
+             SELECT id, 'report', 'web', id, '', 'none', 'hidden', 'sms', 'spam', 1, 1, '', '', 1, 1, '' \
+             FROM uuid_send(gen_random_uuid()) AS id",
+        )
+        .unwrap();
+    assert_eq!(number(&database, "SELECT journal.make_partitions(6)::bigint AS number"), 3);
     writer.batch_execute("COMMIT").unwrap();
+    assert_eq!(number(&database, "SELECT count(*) AS number FROM journal.reports"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_backup_delays_new_partitions_and_neither_cases_nor_readers() {
+    let app = TestApp::spawn(Engine::PostgresqlMemory).await;
+    let database = app.database();
+    // As `pg_dump` does.
+    let mut backup = database.connect();
+    backup.batch_execute("BEGIN; LOCK TABLE journal.reports IN ACCESS SHARE MODE").unwrap();
+    let asked = Instant::now();
+    let more = "SELECT journal.make_partitions(6)::bigint AS number";
+    let (made, _) = tokio::join!(async { tokio::task::block_in_place(|| number(database, more)) }, async {
+        let id = app.post(&report("r-1")).await.expect_status(201).id().to_owned();
+        app.get(&id).await.expect_status(200);
+        assert_eq!(app.only_case().await.reports, 1);
+    });
+    println!("given up after {:?}", asked.elapsed());
+    assert_eq!(made, 0);
+    assert!(asked.elapsed() < Duration::from_secs(2));
+    backup.batch_execute("COMMIT").unwrap();
+    assert_eq!(number(database, more), 3);
 }

@@ -7,7 +7,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a test may stop where it fails"
+    clippy::print_stdout,
+    reason = "a test may stop where it fails, and says what it measured"
 )]
 
 mod support;

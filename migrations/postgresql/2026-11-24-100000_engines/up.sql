@@ -50,9 +50,10 @@ END
 $$;
 
 -- Makes the partitions of this month and the `ahead` next ones. Attached, and not created in place: that would wait for
--- every writer.
+-- every writer. It waits for readers all the same, and others would wait behind it: when they read for long, as a backup
+-- does, it is left for the next time.
 CREATE FUNCTION journal.make_partitions(ahead INTEGER) RETURNS INTEGER
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '300ms' AS $$
 DECLARE
     first DATE := date_trunc('month', now() AT TIME ZONE 'UTC')::date;
     from_day DATE;
@@ -72,6 +73,8 @@ BEGIN
         made := made + 1;
     END LOOP;
     RETURN made;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN 0;
 END
 $$;
 

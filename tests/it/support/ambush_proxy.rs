@@ -29,6 +29,8 @@ struct Ambush {
 struct State {
     ambush: Option<Ambush>,
     cuts: usize,
+    /// Bytes of the wanted sessions, to the server and to the client.
+    forwarded: [usize; 2],
 }
 
 /// A proxy on a port of 127.0.0.1. It ends when it is dropped; its connections end with their server.
@@ -57,6 +59,11 @@ impl AmbushProxy {
     /// From now on lets this many more bytes through that way, then cuts the session, once.
     pub fn cut_after(&self, way: Way, bytes: usize) {
         self.state.lock().unwrap().ambush = Some(Ambush { way, bytes_left: bytes });
+    }
+
+    /// How many bytes of the wanted sessions went to the server, and to the client.
+    pub fn forwarded(&self) -> [usize; 2] {
+        self.state.lock().unwrap().forwarded
     }
 
     /// How many sessions were cut.
@@ -114,6 +121,7 @@ async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Way, stat
 /// How many of `count` bytes go through.
 fn let_through(state: &Mutex<State>, way: Way, count: usize) -> usize {
     let mut state = state.lock().unwrap();
+    state.forwarded[way as usize] += count;
     let Some(ambush) = state.ambush.as_mut().filter(|ambush| ambush.way == way) else { return count };
     if ambush.bytes_left >= count {
         ambush.bytes_left -= count;
