@@ -20,7 +20,10 @@ struct Number {
 }
 
 fn number(database: &Database, sql: &str) -> i64 {
-    diesel::sql_query(sql).get_result::<Number>(&mut database.connect()).unwrap().number
+    let mut session = database.connect();
+    // Nothing here may wait for long.
+    session.batch_execute("SET statement_timeout = '5s'").unwrap();
+    diesel::sql_query(sql).get_result::<Number>(&mut session).unwrap().number
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
