@@ -74,6 +74,9 @@ async fn the_cursor_is_held_by_one_builder_and_the_other_goes_on_when_it_is_free
     other.post(&report("r-2").with("reporter", reporter(2))).await.expect_status(201);
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert_eq!(one.metrics().built_rows.get() + other.metrics().built_rows.get(), 0);
+    let waiting = "SELECT count(*) AS number FROM pg_stat_activity WHERE application_name = 'spamgate-builder' \
+                   AND wait_event_type = 'Lock' AND datname = current_database()";
+    assert_eq!(number(&one, waiting), 0, "they look now and then, and hold nothing while they wait");
     let degraded = one.get_operators("/readyz").await.expect_status(200).json["degraded"].to_string();
     assert_eq!(degraded, "[]", "to wait for another builder is no failure");
     drop(third);
@@ -85,6 +88,10 @@ async fn the_cursor_is_held_by_one_builder_and_the_other_goes_on_when_it_is_free
 struct Number {
     #[diesel(sql_type = BigInt)]
     number: i64,
+}
+
+fn number(app: &TestApp, sql: &str) -> i64 {
+    diesel::sql_query(sql).get_result::<Number>(&mut app.database().connect()).unwrap().number
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
