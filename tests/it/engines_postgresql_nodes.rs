@@ -67,11 +67,14 @@ async fn the_cursor_is_held_by_one_builder_and_the_other_goes_on_when_it_is_free
     let database = PostgresServer::shared().create_database();
     let one = TestApp::spawn_on(database, without_limits).await;
     let other = one.join(|_| {}).await;
-    // A third builder, that has stopped in the middle of a slice.
-    let mut third = one.database().connect();
-    third.batch_execute("BEGIN; SELECT FROM builder_cursor FOR UPDATE").unwrap();
+    // Reports that can be read only after a third builder has stopped in the middle of a slice.
+    let mut older = one.database().connect();
+    older.batch_execute("BEGIN; SELECT pg_current_xact_id()").unwrap();
     one.post(&report("r-1")).await.expect_status(201);
     other.post(&report("r-2").with("reporter", reporter(2))).await.expect_status(201);
+    let mut third = one.database().connect();
+    third.batch_execute("BEGIN; SELECT FROM builder_cursor FOR UPDATE").unwrap();
+    older.batch_execute("COMMIT").unwrap();
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert_eq!(one.metrics().built_rows.get() + other.metrics().built_rows.get(), 0);
     let waiting = "SELECT count(*) AS number FROM pg_stat_activity WHERE application_name = 'spamgate-builder' \
