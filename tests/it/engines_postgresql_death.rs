@@ -118,9 +118,10 @@ async fn a_gateway_stops_in_time_while_the_database_hangs() {
     let body = report("r-1").with("occurred_at", an_hour_ago()).to_string();
     let hanging = tokio::spawn(post.body(body).send());
     let ready = format!("{}/readyz", gateway.operators_url());
-    // Fewer than there are connections: so the gateway's own look at the carriers hangs, too.
-    let looks: Vec<_> = (0..2).map(|_| tokio::spawn(http.get(&ready).send())).collect();
+    // Longer than the gateway waits between two looks at the carriers: so one of its own hangs, too.
     tokio::time::sleep(Duration::from_millis(800)).await;
+    let looks: Vec<_> = (0..2).map(|_| tokio::spawn(http.get(&ready).send())).collect();
+    tokio::time::sleep(Duration::from_millis(100)).await;
     let (status, took) = gateway.terminate().await;
     println!("it stopped within {took:?}");
     assert!(status.success(), "{}", gateway.logged());

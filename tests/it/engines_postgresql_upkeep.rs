@@ -10,6 +10,9 @@ use tokio::task::JoinSet;
 
 use crate::support::{Database, Engine, PostgresServer, TestApp, report, reporter, wait_until};
 
+/// Writers of this database that wait for a lock.
+const WAITING_WRITERS: &str = "SELECT count(*) AS number FROM pg_stat_activity WHERE datname = current_database() \
+     AND application_name = 'spamgate-writer' AND wait_event_type = 'Lock'";
 /// How long reports may take to the queue.
 const GATHERED_WITHIN: Duration = Duration::from_secs(2);
 
@@ -34,18 +37,20 @@ async fn a_row_that_the_database_refuses_takes_no_other_with_it() {
     // What passes the parser fits the table; so the table is made stricter.
     let strict = "ALTER TABLE journal.reports ADD CONSTRAINT no_calls CHECK (channel <> 'call')";
     app.database().connect().batch_execute(strict).unwrap();
-    // While the table is locked, all of them gather into one batch.
+    // While the table is locked the first waits for it, and all others gather into one batch.
     let mut lock = app.database().connect();
     lock.batch_execute("BEGIN; LOCK TABLE journal.reports IN EXCLUSIVE MODE").unwrap();
     let mut posts = JoinSet::new();
     for index in 0..CLIENTS {
         let body = report(&format!("r-{index}")).with("reporter", reporter(index));
         let body = if index == REFUSED { body.with("channel", "call") } else { body };
-        let app = Arc::clone(&app);
-        posts.spawn(async move { (index, app.post(&body).await.status) });
+        let gateway = Arc::clone(&app);
+        posts.spawn(async move { (index, gateway.post(&body).await.status) });
+        if index == 0 {
+            wait_until("the first waits", GATHERED_WITHIN, async || number(app.database(), WAITING_WRITERS) == 1).await;
+        }
     }
-    // The first batch, which waits for the lock, has one or a few of them.
-    wait_until("they gather", GATHERED_WITHIN, async || app.queue_length() > CLIENTS / 2).await;
+    wait_until("they gather", GATHERED_WITHIN, async || app.queue_length() == CLIENTS - 1).await;
     lock.batch_execute("COMMIT").unwrap();
     for (index, status) in posts.join_all().await {
         assert_eq!(status, if index == REFUSED { 503 } else { 201 }, "report {index}");
