@@ -20,7 +20,7 @@ const FOLLOWS_WITHIN: Duration = Duration::from_secs(5);
 /// How long after a hanging replica went on reports may still be refused.
 const BACK_WITHIN: Duration = Duration::from_secs(2);
 
-/// A primary whose commits wait for its replica, a gateway that knows both, and the database of the gateway.
+/// A primary whose commits wait for its replica, and a gateway that knows both.
 struct Pair {
     // Ends before the servers do.
     app: TestApp,
@@ -89,8 +89,8 @@ async fn a_replica_that_hangs_under_load_costs_no_report() {
     let load = Load::start(&[app.door()], &app.in_seconds(-3_600), CLIENTS);
     load.wait_for(REPORTS).await;
     replica.hang();
-    let in_flight = Duration::from_millis(300);
-    tokio::time::sleep(in_flight).await;
+    // What was on its way to the callers arrives.
+    tokio::time::sleep(Duration::from_millis(300)).await;
     let before = load.tally().answered(201);
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(load.tally().answered(201), before, "a yes while the replica hangs");
@@ -103,7 +103,7 @@ async fn a_replica_that_hangs_under_load_costs_no_report() {
     assert!(returned < BACK_WITHIN);
 }
 
-/// Whether the old primary got a report after the other had taken over, by those whose retry is asked of the gateway.
+/// The ids of all rows of a server's journal.
 fn ids_of(database: PgConnection) -> Vec<Uuid> {
     stored_ids(&mut Connection::Postgresql(database))
 }

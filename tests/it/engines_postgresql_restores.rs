@@ -8,7 +8,6 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use spamgate::config::Role;
-use spamgate::store::journal::find_last_seq;
 
 use crate::support::{Database, Engine, PostgresServer, Recovery, TestApp, report, reporter, wait_until};
 
@@ -112,7 +111,6 @@ async fn a_copy_of_the_files_that_is_restored_while_the_gateway_is_down() {
 /// Makes the transaction numbers of a server high, as those of one that has worked for long.
 fn age(server: &PostgresServer) {
     const TRANSACTIONS: usize = 3_000;
-    let one = "SELECT pg_current_xact_id();";
     let mut session = server.connect("postgres").unwrap();
     session
         .batch_execute(&format!(
@@ -121,7 +119,6 @@ fn age(server: &PostgresServer) {
         ))
         .unwrap();
     session.batch_execute("CALL age()").unwrap();
-    session.batch_execute(one).unwrap();
 }
 
 /// A dump of `app`'s database, loaded into a cluster of its own, which takes the place of `server`.
@@ -143,16 +140,10 @@ async fn a_dump_loaded_into_a_new_cluster_counts_on_and_a_running_gateway_follow
     before_backup(&app).await;
     let dump = server.dump(app.database().name());
     after_backup(&app).await;
-    let last_seq = find_last_seq(&mut app.connection()).unwrap();
     load_into_new_cluster(&server, &app, &dump).await;
     after_restore(&app).await;
     println!("transactions are counted on from {}", xid_base(&app));
     assert!(xid_base(&app) > 1_000, "{}", xid_base(&app));
-    // Every new row stands after all that were in the dump.
-    let counted_low = number(app.database(), "SELECT min(seq) AS number FROM journal.reports");
-    assert!(counted_low < last_seq);
-    let references = app.cases().await.len();
-    assert_eq!(references, 1);
     // And once more, from the cluster that had a base already.
     let dump = server.dump(app.database().name());
     load_into_new_cluster(&server, &app, &dump).await;
@@ -207,12 +198,7 @@ async fn a_copy_of_the_database_within_the_server_is_another_store() {
     server.execute(&format!("CREATE DATABASE kept TEMPLATE {name}"));
     app.start_again().await;
     after_backup(&app).await;
-    server.execute(&format!(
-        "DO $$ BEGIN PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'; END $$"
-    ));
-    // The gateway comes back at once, so more than one try may be needed.
-    let rename = format!("DROP DATABASE {name} WITH (FORCE)");
-    server.execute(&rename);
+    server.execute(&format!("DROP DATABASE {name} WITH (FORCE)"));
     server.execute(&format!("ALTER DATABASE kept RENAME TO {name}"));
     after_restore(&app).await;
 }
