@@ -307,6 +307,10 @@ impl Gateway {
 
     /// Answers what is in hand, commits what is queued, builds the slice in hand, and ends.
     pub async fn stop(self) {
+        let Workers { writer, builder } = self.workers;
+        // Each waits for a thread that may hang in the database, and longest the builder, which nobody else waits for: so
+        // at the same time, and on blocking threads, which leave the runtime free for what they wait for.
+        let builder = tokio::task::spawn_blocking(move || builder.iter().for_each(|builder| builder.stop()));
         for handle in &self.handles {
             handle.stop(true).await;
         }
@@ -315,17 +319,9 @@ impl Gateway {
         }
         self.tending.abort();
         let _ = self.tending.await;
-        // Both wait for threads; a blocking thread keeps the runtime free for what they wait for.
-        let workers = self.workers;
-        let _ = tokio::task::spawn_blocking(move || {
-            if let Some(writer) = workers.writer {
-                writer.stop();
-            }
-            if let Some(builder) = workers.builder {
-                builder.stop();
-            }
-        })
-        .await;
+        let writer = tokio::task::spawn_blocking(move || writer.iter().for_each(|writer| writer.stop()));
+        let _ = writer.await;
+        let _ = builder.await;
         self.app.intake.fast.flush(MARKS_WRITTEN_MAX).await;
     }
 }
@@ -430,6 +426,7 @@ async fn tend(app: web::Data<App>, pool: ReadPool, workers: Workers) {
         if let Some(builder) = &workers.builder {
             builder.tend();
         }
+        app.intake.location.doubt_if_silent();
         if app.intake.location.is_in_doubt() {
             settle_doubt(&app).await;
         }

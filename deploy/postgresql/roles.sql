@@ -31,7 +31,7 @@ GRANT USAGE ON SCHEMA public, journal TO spamgate_intake, spamgate_builder, spam
 GRANT SELECT ON public.__diesel_schema_migrations, key_checks, builder_cursor, journal.meta, journal.numbering
     TO spamgate_intake, spamgate_builder, spamgate_review;
 GRANT SELECT ON journal.arrivals TO spamgate_intake, spamgate_builder, spamgate_review;
-GRANT EXECUTE ON FUNCTION journal.adopt_cluster(), journal.horizon()
+GRANT EXECUTE ON FUNCTION journal.counts_on(), journal.adopt_cluster(), journal.horizon()
     TO spamgate_intake, spamgate_builder, spamgate_review;
 
 -- Intake. Neither `seq` nor `day`: no node writes its rows behind the builder's back.

@@ -176,7 +176,10 @@ impl BuilderThread {
 
 impl Drop for BuilderThread {
     fn drop(&mut self) {
-        self.stop();
+        // Once waited for is enough: it may hang.
+        if !self.parts.bell.stopping.load(Ordering::SeqCst) {
+            self.stop();
+        }
     }
 }
 

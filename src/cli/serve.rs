@@ -26,8 +26,11 @@ pub(super) fn serve(mut config: Config, data: &Path, args: &ServeArgs) -> anyhow
     forbid_core_dumps();
     raise_open_files();
     let guard = logs::start(&config.log).map_err(anyhow::Error::msg)?;
-    let outcome = actix_web::rt::System::new().block_on(run(&config, data));
+    let system = actix_web::rt::System::new();
+    let outcome = system.block_on(run(&config, data));
     drop(guard);
+    // The end of the process ends it. Dropped, it would wait for reads that hang in the database.
+    std::mem::forget(system);
     outcome
 }
 

@@ -183,12 +183,17 @@ impl MemoryState {
 
     /// See [`super::FastState::forget_all`].
     pub fn forget_all(&self) {
+        self.forget_seen();
+        self.quotas.forget_all();
+    }
+
+    /// See [`super::FastState::forget_seen`].
+    pub fn forget_seen(&self) {
         for shard in &self.shards {
             let mut tables = shard.lock().unwrap_or_else(PoisonError::into_inner);
             tables.seen.clear();
             tables.hints.clear();
         }
-        self.quotas.forget_all();
     }
 }
 

@@ -101,6 +101,14 @@ impl FastState {
         }
     }
 
+    /// Forgets what this node remembers as stored: the store is another. What Redis holds is not believed by itself.
+    pub fn forget_seen(&self) {
+        match self {
+            Self::Memory(memory) => memory.forget_seen(),
+            Self::Redis(redis) => redis.forget_local_seen(),
+        }
+    }
+
     /// Forgets everything, as a restart or a `FLUSHALL` would; for tests of exactly that.
     pub fn forget_all(&self) {
         match self {

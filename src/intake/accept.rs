@@ -141,7 +141,7 @@ impl Intake {
         let mut known = self.store_epoch.write().unwrap_or_else(PoisonError::into_inner);
         if *known != epoch {
             *known = epoch;
-            self.fast.forget_all();
+            self.fast.forget_seen();
         }
         drop(known);
         self.location.settle(seen);

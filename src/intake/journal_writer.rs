@@ -105,7 +105,10 @@ impl JournalWriter {
 
 impl Drop for JournalWriter {
     fn drop(&mut self) {
-        self.stop();
+        // Once waited for is enough: it may hang.
+        if !self.parts.queue.is_closed() {
+            self.stop();
+        }
     }
 }
 
@@ -123,6 +126,8 @@ struct Worker {
 struct OpenJournal {
     connection: Connection,
     generation: u64,
+    /// How often the database had been lost from sight when it was opened.
+    doubts: u64,
 }
 
 /// Closes the queue and refuses what is left in it, however the writer ends: nobody waits for an answer for ever. A writer
@@ -205,16 +210,16 @@ impl Worker {
 
     /// Opens the journal, unless it is open and still the one to write to; the data key that is known to be in it.
     fn open_journal(&mut self) -> Result<Option<i64>, StoreError> {
-        let generation = self.parts.location.generation();
+        let (generation, doubts) = (self.parts.location.generation(), self.parts.location.doubts());
         self.duty.begin(self.turn, self.open.as_ref().map_or(generation, |open| open.generation));
-        if self.open.as_ref().is_none_or(|open| open.generation != generation) {
+        if self.open.as_ref().is_none_or(|open| open.generation != generation || open.doubts != doubts) {
             self.open = None;
             // Another database may not have it.
             self.committed_data_key = None;
             let connection = self.parts.location.open_journal_writer()?;
             let generation = self.parts.location.generation();
             self.duty.begin(self.turn, generation);
-            self.open = Some(OpenJournal { connection, generation });
+            self.open = Some(OpenJournal { connection, generation, doubts });
         }
         Ok(self.committed_data_key)
     }

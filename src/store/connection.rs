@@ -151,6 +151,22 @@ impl StoreLocation {
         }
     }
 
+    /// Looks whether the database has been silent for so long that it counts as lost from sight. To be called often.
+    pub fn doubt_if_silent(&self) {
+        if let Self::Postgresql(servers) = self {
+            servers.doubt_if_silent();
+        }
+    }
+
+    /// How often the database was lost from sight: a session that was opened before may be dead without knowing.
+    #[must_use]
+    pub fn doubts(&self) -> u64 {
+        match self {
+            Self::Sqlite(_) => 0,
+            Self::Postgresql(servers) => servers.doubts(),
+        }
+    }
+
     /// What names this very store in markers: another after it was restored, or taken over by a replica. With it how often
     /// the store had been lost from sight before, for [`StoreLocation::settle`].
     ///

@@ -77,11 +77,14 @@ impl Purpose {
     }
 }
 
-/// Settings of all sessions.
-const COMMON_SETTINGS: &str = "SET idle_in_transaction_session_timeout = '10s'";
+/// Settings of all sessions. The server, too, soon gives up a node that vanished: by default it would take two hours, and a
+/// transaction that such a node left open would hold the builder back for as long.
+const COMMON_SETTINGS: &str = "SET idle_in_transaction_session_timeout = '10s'; SET tcp_keepalives_idle = 5; \
+     SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; SET tcp_user_timeout = '10s'";
 
 /// Which database this is: a dump that was restored, a replica that took over and a table that was made anew all differ
-/// from what was there before.
+/// from what was there before. So does a server that was started again: what stands in its files may come from a backup,
+/// and nothing else would tell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, QueryableByName)]
 pub struct Identity {
     /// Of the cluster.
@@ -90,6 +93,12 @@ pub struct Identity {
     /// Grows when a replica takes over, or a backup is restored to a point in time.
     #[diesel(sql_type = Integer)]
     timeline: i32,
+    /// When the server was started, microseconds.
+    #[diesel(sql_type = BigInt)]
+    started_at: i64,
+    /// Object id of the database: one that was copied within a server differs in nothing else.
+    #[diesel(sql_type = BigInt)]
+    database: i64,
     /// Object id of the journal; 0 while there is none.
     #[diesel(sql_type = BigInt)]
     table: i64,
@@ -99,7 +108,9 @@ impl Identity {
     /// As part of a store epoch.
     #[must_use]
     pub fn to_bytes(self) -> Vec<u8> {
-        [&self.system.to_be_bytes()[..], &self.timeline.to_be_bytes()[..], &self.table.to_be_bytes()[..]].concat()
+        let Self { system, timeline, started_at, database, table } = self;
+        let numbers = [system, started_at, database, table].map(i64::to_be_bytes);
+        [numbers.as_flattened(), &timeline.to_be_bytes()].concat()
     }
 
     /// Whether this server is behind `other` after a failover.
@@ -110,6 +121,8 @@ impl Identity {
 
 const IDENTITY_SQL: &str = "SELECT system_identifier AS system, \
      ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer AS timeline, \
+     (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint AS started_at, \
+     (SELECT oid::bigint FROM pg_database WHERE datname = current_database()) AS database, \
      coalesce(to_regclass('journal.reports')::oid::bigint, 0) AS \"table\" FROM pg_control_system()";
 
 #[derive(QueryableByName)]
@@ -237,7 +250,7 @@ impl PgServers {
         connection.batch_execute(&format!("{COMMON_SETTINGS}; {}", purpose.settings()))?;
         let identity = diesel::sql_query(IDENTITY_SQL).get_result::<Identity>(&mut connection)?;
         if identity.table != 0 && purpose != Purpose::Watch {
-            adopt_cluster(&mut connection, &identity)?;
+            adopt_cluster(&mut connection)?;
         }
         Ok((connection, identity))
     }
@@ -259,7 +272,8 @@ impl PgServers {
             tracing::warn!(
                 store.host = host,
                 store.timeline = identity.timeline,
-                "the database is another than before (failed over, or restored): what is remembered is compared anew"
+                "the database is another than before (started again, failed over or restored): what is remembered is \
+                 compared anew"
             );
         }
     }
@@ -314,8 +328,9 @@ impl PgServers {
         }
     }
 
-    /// A server that hangs says nothing, and breaks nothing either.
-    fn doubt_if_silent(&self) {
+    /// A server that hangs says nothing, and breaks nothing either. The thread that watches it hangs with it, so another
+    /// has to ask.
+    pub fn doubt_if_silent(&self) {
         let is_silent = self.primary().is_some_and(|primary| primary.last_heard.elapsed() > SILENT_AFTER);
         if is_silent && !self.is_in_doubt() {
             self.doubt();
@@ -333,37 +348,34 @@ fn is_other_store(before: &Identity, now: &Identity) -> bool {
 fn watch_host(servers: &Weak<PgServers>, host: usize) {
     let mut session: Option<PgConnection> = None;
     loop {
-        {
-            let Some(servers) = servers.upgrade() else { return };
-            let seen = match session.take() {
-                Some(mut open) => diesel::sql_query(IDENTITY_SQL)
-                    .get_result::<Identity>(&mut open)
-                    .map(|identity| (open, identity))
-                    .map_err(StoreError::from),
-                None => servers.open_host(host, Purpose::Watch),
-            };
-            match seen {
-                Ok((open, identity)) => {
-                    servers.observe(host, identity);
-                    session = Some(open);
-                }
-                // It was there a moment ago, or is looked for: either way what it holds now is not known.
-                Err(_) if servers.leads(host) => servers.doubt(),
-                Err(_) => {}
+        // The server sleeps between two looks, and not this thread: the end of the session is noticed at once.
+        let looked = session.take().map(|mut open| -> Result<_, StoreError> {
+            let later = format!("{IDENTITY_SQL}, pg_sleep({})", WATCH_EVERY.as_secs_f64());
+            let identity = diesel::sql_query(later).get_result::<Identity>(&mut open)?;
+            Ok((open, identity))
+        });
+        let Some(servers) = servers.upgrade() else { return };
+        let seen = looked.unwrap_or_else(|| servers.open_host(host, Purpose::Watch));
+        let is_there = seen.is_ok();
+        match seen {
+            Ok((open, identity)) => {
+                servers.observe(host, identity);
+                session = Some(open);
             }
-            servers.doubt_if_silent();
+            // It was there a moment ago, or is looked for: either way what it holds now is not known.
+            Err(_) if servers.leads(host) => servers.doubt(),
+            Err(_) => {}
         }
-        thread::sleep(WATCH_EVERY);
+        drop(servers);
+        if !is_there {
+            thread::sleep(WATCH_EVERY);
+        }
     }
 }
 
 /// Counts on after the last row when the database was loaded into another cluster.
-fn adopt_cluster(connection: &mut PgConnection, identity: &Identity) -> Result<(), StoreError> {
-    let is_adopted = diesel::sql_query("SELECT cluster = $1 AS answer FROM journal.numbering")
-        .bind::<BigInt, _>(identity.system)
-        .get_result::<YesOrNo>(connection)?
-        .answer;
-    if !is_adopted {
+fn adopt_cluster(connection: &mut PgConnection) -> Result<(), StoreError> {
+    if !diesel::sql_query("SELECT journal.counts_on() AS answer").get_result::<YesOrNo>(connection)?.answer {
         diesel::sql_query("SELECT journal.adopt_cluster() AS answer").get_result::<YesOrNo>(connection)?;
         tracing::warn!("the database was loaded into another cluster: the journal counts on after its last row");
     }
@@ -424,11 +436,12 @@ fn host_urls(url: &str) -> Result<Vec<String>, StoreError> {
     Ok(servers.iter().map(of_server).collect())
 }
 
-/// libpq quotes a URL it cannot read, password and all.
+/// libpq quotes a URL it cannot read, password and all. And it speaks in several lines, where a log has one.
 fn without_url(error: ConnectionError) -> StoreError {
     match error {
         ConnectionError::BadConnection(message) if !message.contains("URI") => {
-            StoreError::Connect(ConnectionError::BadConnection(message))
+            let words: Vec<&str> = message.split_whitespace().collect();
+            StoreError::Connect(ConnectionError::BadConnection(words.join(" ")))
         }
         _ => StoreError::BadUrl("libpq cannot read it"),
     }
@@ -489,7 +502,7 @@ mod tests {
     }
 
     fn identity(system: i64, timeline: i32) -> Identity {
-        Identity { system, timeline, table: 7 }
+        Identity { system, timeline, started_at: 5, database: 6, table: 7 }
     }
 
     #[test]
@@ -515,6 +528,8 @@ mod tests {
         assert_eq!(servers.generation(), 1);
         servers.observe(0, identity(2, 1));
         assert_eq!(servers.generation(), 2);
+        servers.observe(0, Identity { started_at: 6, ..identity(2, 1) });
+        assert_eq!(servers.generation(), 3);
     }
 
     #[test]

@@ -7,7 +7,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a test may stop where it fails"
+    clippy::print_stdout,
+    reason = "a test may stop where it fails, and says what it measured"
 )]
 
 mod support;
@@ -23,6 +24,14 @@ mod api_limits;
 mod api_operators;
 mod api_repeats;
 mod cli;
+mod engines_postgresql_cuts;
+mod engines_postgresql_death;
+mod engines_postgresql_nodes;
+mod engines_postgresql_order;
+mod engines_postgresql_replicas;
+mod engines_postgresql_restores;
+mod engines_postgresql_roles;
+mod engines_postgresql_upkeep;
 mod engines_redis;
 mod engines_redis_cluster;
 mod engines_redis_link;

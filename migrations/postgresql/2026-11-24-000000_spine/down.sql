@@ -8,6 +8,7 @@ DROP TABLE cases;
 DROP TABLE builder_cursor;
 DROP TABLE carriers;
 DROP TABLE key_checks;
+DROP FUNCTION journal.counts_on();
 DROP TABLE journal.reports;
 DROP SEQUENCE journal.row_numbers;
 DROP TABLE journal.data_keys;

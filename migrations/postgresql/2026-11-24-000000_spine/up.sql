@@ -63,6 +63,16 @@ CREATE TABLE journal.reports (
 -- What is sealed does not get smaller.
 ALTER TABLE journal.reports ALTER COLUMN envelope SET STORAGE EXTERNAL;
 
+-- Whether new rows come after all that are there: not when transactions are counted in another cluster than before.
+CREATE FUNCTION journal.counts_on() RETURNS BOOLEAN
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT cluster = (SELECT system_identifier FROM pg_control_system())
+        AND coalesce((SELECT max(seq) FROM journal.reports) >> 20, 0)
+            < xid_base + pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+    FROM journal.numbering
+$$;
+REVOKE EXECUTE ON FUNCTION journal.counts_on() FROM PUBLIC;
+
 CREATE TABLE key_checks (
     name  TEXT  NOT NULL PRIMARY KEY,
     value BYTEA NOT NULL

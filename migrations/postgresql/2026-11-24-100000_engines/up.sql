@@ -18,16 +18,20 @@ $$;
 CREATE FUNCTION journal.adopt_cluster() RETURNS BOOLEAN
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    here  BIGINT := (SELECT system_identifier FROM pg_control_system());
+    here    BIGINT := (SELECT system_identifier FROM pg_control_system());
     reached BIGINT;
-    base  BIGINT;
+    base    BIGINT;
 BEGIN
-    IF here = (SELECT cluster FROM journal.numbering) THEN
+    IF journal.counts_on() THEN
         RETURN FALSE;
+    END IF;
+    -- A dump loads this row after those of the journal, and what it has not loaded yet would be counted behind.
+    IF NOT EXISTS (SELECT FROM public.builder_cursor) THEN
+        RAISE EXCEPTION 'the database is still being loaded from a dump';
     END IF;
     -- No row is written between the look at the last one and the new counting.
     LOCK TABLE journal.reports IN ACCESS EXCLUSIVE MODE;
-    IF here = (SELECT cluster FROM journal.numbering FOR UPDATE) THEN
+    IF journal.counts_on() THEN
         RETURN FALSE;
     END IF;
     SELECT greatest(
@@ -35,7 +39,8 @@ BEGIN
         (SELECT furthest_seq FROM public.builder_cursor),
         (SELECT coalesce(max(greatest(opened_seq, closed_seq)), 0) FROM public.cases)
     ) INTO reached;
-    base := greatest((reached >> 20) + 1 - pg_current_xact_id()::text::bigint, 0);
+    -- From the oldest transaction that runs: it may yet write its first row.
+    base := greatest((reached >> 20) + 1 - pg_snapshot_xmin(pg_current_snapshot())::text::bigint, 0);
     EXECUTE format(
         'ALTER TABLE journal.reports ALTER COLUMN seq SET DEFAULT '
         '(((%s + pg_current_xact_id()::text::bigint) << 20) | nextval(''journal.row_numbers''))', base);
@@ -45,9 +50,10 @@ END
 $$;
 
 -- Makes the partitions of this month and the `ahead` next ones. Attached, and not created in place: that would wait for
--- every writer.
+-- every writer. It waits for readers all the same, and others would wait behind it: when they read for long, as a backup
+-- does, it is left for the next time.
 CREATE FUNCTION journal.make_partitions(ahead INTEGER) RETURNS INTEGER
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '300ms' AS $$
 DECLARE
     first DATE := date_trunc('month', CURRENT_DATE)::date;
     from_day DATE;
@@ -73,6 +79,8 @@ BEGIN
         END;
     END LOOP;
     RETURN made;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN 0;
 END
 $$;
 

@@ -144,6 +144,11 @@ impl RedisState {
         }
     }
 
+    /// See [`super::FastState::forget_seen`].
+    pub fn forget_local_seen(&self) {
+        self.local.forget_seen();
+    }
+
     /// Forgets what this node remembers itself.
     pub fn forget_local(&self) {
         self.local.forget_all();

@@ -2,7 +2,7 @@
 //! directory.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,16 +12,17 @@ use spamgate::config::Config;
 use spamgate::domain::carrier::Attests;
 use spamgate::domain::clock::{Clock, Moment};
 use spamgate::enrol::{self, NewCarrier, Terms};
-use spamgate::startup::{self, Gateway};
+use spamgate::startup::{self, Gateway, StartError};
 use spamgate::store::cases::{CaseRow, list_cases};
 use spamgate::store::connection::{Connection, StoreLocation};
 use spamgate::store::{carriers, journal};
+use spamgate::telemetry::metrics::Metrics;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-use super::{Answer, AnyRedis, Database, PostgresServer, RawAnswer, RedisServer, ReportBody, wait_until};
+use super::{Answer, AnyRedis, Database, Door, PostgresServer, RawAnswer, RedisServer, ReportBody, wait_until};
 
 /// When the clock of every test starts.
 const START: &str = "2026-11-24T08:00:00Z";
@@ -64,6 +65,7 @@ impl Engine {
 }
 
 /// A carrier that was added.
+#[derive(Clone)]
 pub struct Carrier {
     pub name: String,
     pub api_key: String,
@@ -75,6 +77,7 @@ impl From<NewCarrier> for Carrier {
     }
 }
 
+#[derive(Clone)]
 struct Redis {
     server: Arc<dyn AnyRedis>,
     key_prefix: String,
@@ -87,7 +90,7 @@ pub struct TestApp {
     config: Config,
     data: TempDir,
     redis: Option<Redis>,
-    database: Option<Database>,
+    database: Option<Arc<Database>>,
     client: reqwest::Client,
     gateway: Mutex<Option<Gateway>>,
     local: Carrier,
@@ -128,10 +131,50 @@ impl TestApp {
         Self::start(Engine::PostgresqlMemory, None, Some(database), change).await
     }
 
+    /// Starts a gateway on a database of the test's own, beside Redis if the engine says so.
+    pub async fn spawn_on_engine(engine: Engine, database: Database, change: impl FnOnce(&mut Config)) -> Self {
+        let server = engine.has_redis().then(|| RedisServer::shared() as Arc<dyn AnyRedis>);
+        Self::start(engine, server, Some(database), change).await
+    }
+
     async fn start(
         engine: Engine,
         server: Option<Arc<dyn AnyRedis>>,
         database: Option<Database>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let redis = server.map(|server| Redis { server, key_prefix: format!("test-{}", Uuid::now_v7()) });
+        let clock = Clock::mock(Moment::parse_rfc3339(START).unwrap());
+        Self::start_node(engine, redis, database.map(Arc::new), clock, None, change).await
+    }
+
+    /// Starts another gateway on the same database, beside the same Redis, with the same keys and the same clock. It takes
+    /// reports of the same carrier.
+    pub async fn join(&self, change: impl FnOnce(&mut Config)) -> Self {
+        let keys = self.keys().display().to_string();
+        let same = |config: &mut Config| {
+            config.store = self.config.store.clone();
+            config.limits = self.config.limits.clone();
+            config.keys.directory = keys;
+            change(config);
+        };
+        let carrier = Some(self.local.clone());
+        Self::start_node(self.engine, self.redis.clone(), self.database.clone(), self.clock.clone(), carrier, same)
+            .await
+    }
+
+    /// Starts a gateway whose carrier was made already.
+    pub async fn spawn_for(carrier: Carrier, database: Arc<Database>, change: impl FnOnce(&mut Config)) -> Self {
+        let clock = Clock::mock(Moment::parse_rfc3339(START).unwrap());
+        Self::start_node(Engine::PostgresqlMemory, None, Some(database), clock, Some(carrier), change).await
+    }
+
+    async fn start_node(
+        engine: Engine,
+        redis: Option<Redis>,
+        database: Option<Arc<Database>>,
+        clock: Clock,
+        carrier: Option<Carrier>,
         change: impl FnOnce(&mut Config),
     ) -> Self {
         let mut config = Config::defaults().unwrap();
@@ -139,7 +182,6 @@ impl TestApp {
         config.server.ops_listen = "127.0.0.1:0".parse().unwrap();
         config.server.workers = 1;
         config.server.shutdown_timeout_s = 1;
-        let redis = server.map(|server| Redis { server, key_prefix: format!("test-{}", Uuid::now_v7()) });
         if let Some(redis) = &redis {
             config.fast.url = redis.server.url();
             config.fast.key_prefix.clone_from(&redis.key_prefix);
@@ -150,9 +192,9 @@ impl TestApp {
         change(&mut config);
         config.check().unwrap();
         let data = tempfile::tempdir().unwrap();
-        let clock = Clock::mock(Moment::parse_rfc3339(START).unwrap());
         let mut gateway = startup::start(&config, data.path(), clock.clone()).await.expect("the gateway starts");
-        let local = gateway.first_carrier.take().expect("the first start makes a carrier").into();
+        let made = gateway.first_carrier.take().map(Carrier::from);
+        let local = carrier.or(made).expect("the first start makes a carrier");
         Self {
             engine,
             clock,
@@ -177,9 +219,20 @@ impl TestApp {
     /// Stops the gateway and starts it anew on the same data.
     pub async fn restart(&self) {
         self.stop().await;
-        let gateway = startup::start(&self.config, self.data.path(), self.clock.clone()).await.unwrap();
+        self.start_again().await;
+    }
+
+    /// Starts a gateway that was stopped.
+    pub async fn start_again(&self) {
+        self.try_start_again().await.unwrap();
+    }
+
+    /// The same, or why it does not start.
+    pub async fn try_start_again(&self) -> Result<(), StartError> {
+        let gateway = startup::start(&self.config, self.data.path(), self.clock.clone()).await?;
         assert!(gateway.first_carrier.is_none(), "a carrier is made only on the first start");
         *self.gateway.lock().unwrap() = Some(gateway);
+        Ok(())
     }
 
     fn with_gateway<T>(&self, look: impl FnOnce(&Gateway) -> T) -> T {
@@ -189,6 +242,26 @@ impl TestApp {
     /// The data directory.
     pub fn data(&self) -> &Path {
         self.data.path()
+    }
+
+    /// The directory of its keys.
+    pub fn keys(&self) -> PathBuf {
+        startup::key_directory(&self.config, self.data.path())
+    }
+
+    /// How many reports wait for the journal.
+    pub fn queue_length(&self) -> usize {
+        self.with_gateway(|gateway| gateway.app.intake.queue.len())
+    }
+
+    /// Whether the gateway has lost the database from sight.
+    pub fn is_in_doubt(&self) -> bool {
+        self.with_gateway(|gateway| gateway.app.intake.location.is_in_doubt())
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        self.with_gateway(|gateway| Arc::clone(&gateway.app.metrics))
     }
 
     fn address(&self) -> SocketAddr {
@@ -203,6 +276,11 @@ impl TestApp {
     /// The address for carriers.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address())
+    }
+
+    /// Where and as whom a load sends its reports.
+    pub fn door(&self) -> Door {
+        Door { url: self.url("/v1/reports"), api_key: self.local.api_key.clone() }
     }
 
     /// The address for operators.

@@ -1,9 +1,12 @@
 //! What all tests share: a gateway to talk to, reports to send, answers to look at.
 
+mod ambush_proxy;
 mod answer;
 mod app;
 mod chaos_proxy;
 mod commands;
+mod gateway_process;
+mod load;
 mod postgres_server;
 mod redis_app;
 mod redis_cluster;
@@ -13,11 +16,14 @@ mod redis_server;
 mod report;
 mod waiting;
 
+pub use ambush_proxy::{AmbushProxy, Way};
 pub use answer::{Answer, RawAnswer};
-pub use app::{Engine, TestApp};
+pub use app::{Carrier, Engine, TestApp};
 pub use chaos_proxy::ChaosProxy;
 pub use commands::{Ran, spamgate};
-pub use postgres_server::{Database, PostgresServer};
+pub use gateway_process::GatewayProcess;
+pub use load::{Door, Load, REFUSED_WITHIN, Tally, an_hour_ago, stored_ids, without_limits};
+pub use postgres_server::{Database, PostgresServer, Recovery};
 pub use redis_cluster::RedisCluster;
 pub use redis_sentinels::RedisSentinels;
 pub use redis_server::{AnyRedis, RedisServer};

@@ -30,7 +30,8 @@ directory=$1; shift
 "$@" </dev/null >>"$directory/log" 2>&1 &
 echo $!
 cat >/dev/null
-kill -QUIT $! 2>/dev/null; kill -CONT $! 2>/dev/null
+# Also what was made to hang: a stopped session hears of nothing else.
+for process in $(pgrep -P $!) $!; do kill -KILL "$process"; done 2>/dev/null
 wait
 [ -e "$directory/keep" ] || rm -rf "$directory"
 "#;
@@ -45,16 +46,23 @@ const SETTINGS: &[(&str, &str)] = &[
     ("wal_keep_size", "256MB"),
     ("hot_standby", "on"),
     ("log_min_messages", "warning"),
+    // In the directory of its files, so that nothing is left elsewhere when it is killed.
+    ("dynamic_shared_memory_type", "mmap"),
     ("max_prepared_transactions", "10"),
 ];
 
-static SHARED: LazyLock<Arc<PostgresServer>> = LazyLock::new(|| Arc::new(PostgresServer::start()));
+static SHARED: LazyLock<Arc<PostgresServer>> = LazyLock::new(|| {
+    let mut server = PostgresServer::start();
+    server.is_shared = true;
+    Arc::new(server)
+});
 
 /// A PostgreSQL server, reached by a Unix socket and by TCP on this machine.
 pub struct PostgresServer {
     directory: PathBuf,
     port: u16,
     settings: Vec<(String, String)>,
+    is_shared: bool,
     running: Mutex<Option<Running>>,
     template: Mutex<bool>,
 }
@@ -62,6 +70,15 @@ pub struct PostgresServer {
 struct Running {
     supervisor: Child,
     pid: Pid,
+}
+
+/// How a backup is started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Recovery {
+    /// As if the server had crashed.
+    SameTimeline,
+    /// By recovery to a point in time.
+    NewTimeline,
 }
 
 /// A database of one test; dropped with it.
@@ -87,6 +104,7 @@ impl Database {
     }
 
     /// A copy of it. Nobody may be connected.
+    #[allow(dead_code, reason = "not every test binary copies")]
     pub fn copy(&self) -> Self {
         self.server.database_from(&self.name)
     }
@@ -99,8 +117,10 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        // The shared server ends with the process anyway; this keeps it small.
-        if let Ok(mut admin) = self.server.connect(ADMIN) {
+        // The shared server ends with the process anyway; this keeps it small. Any other ends now, and may hang.
+        if self.server.is_shared
+            && let Ok(mut admin) = self.server.connect(ADMIN)
+        {
             let _ = admin.batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
         }
     }
@@ -137,7 +157,8 @@ impl PostgresServer {
         give_to_postgres(&directory);
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let settings = SETTINGS.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Self { directory, port, settings: settings.collect(), running: Mutex::new(None), template: Mutex::new(false) }
+        let (running, template) = (Mutex::new(None), Mutex::new(false));
+        Self { directory, port, settings: settings.collect(), is_shared: false, running, template }
     }
 
     /// A replica that streams from this server. It is named `replica_NAME` there.
@@ -153,7 +174,7 @@ impl PostgresServer {
         replica
     }
 
-    /// A copy of the server as a backup taken now would give it, not started.
+    /// A copy of the server as a backup taken now gives it, not started.
     pub fn back_up(&self) -> Self {
         let copy = Self::unstarted(&[]);
         let source = format!("host=127.0.0.1 port={} user={ADMIN}", self.port);
@@ -163,6 +184,50 @@ impl PostgresServer {
             .status();
         assert!(status.expect("pg_basebackup runs").success(), "pg_basebackup failed");
         copy
+    }
+
+    /// Ends the server and puts what `backup` holds in its place, at the same address; started as `recovery` says.
+    pub fn restore(&self, backup: &Self, recovery: Recovery) {
+        self.kill();
+        backup.stop();
+        fs::remove_dir_all(self.data()).unwrap();
+        fs::rename(backup.data(), self.data()).unwrap();
+        if recovery == Recovery::NewTimeline {
+            // There is no archive to fetch from.
+            fs::write(self.data().join("recovery.signal"), "").unwrap();
+            let settings = self.data().join("postgresql.auto.conf");
+            let before = fs::read_to_string(&settings).unwrap();
+            fs::write(&settings, format!("{before}\nrestore_command = 'false'\n")).unwrap();
+        }
+        self.start_again();
+    }
+
+    /// A dump of a database, as `pg_dump` writes it.
+    pub fn dump(&self, database: &str) -> String {
+        let output = run_as_postgres(&program("pg_dump")).args(["-d", &self.url(database)]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let dump = String::from_utf8(output.stdout).unwrap();
+        // These two, of newer versions, would have to stand at both ends of every part.
+        let is_statement = |line: &&str| !line.starts_with("\\restrict ") && !line.starts_with("\\unrestrict ");
+        dump.lines().filter(is_statement).collect::<Vec<_>>().join("\n") + "\n"
+    }
+
+    /// Loads a dump into a new database of this name.
+    pub fn load(&self, database: &str, dump: &str) {
+        self.execute(&format!("CREATE DATABASE {database}"));
+        self.load_more(database, dump);
+    }
+
+    /// Loads what is left of a dump.
+    pub fn load_more(&self, database: &str, dump: &str) {
+        let mut psql = run_as_postgres(&program("psql"))
+            .args(["-q", "-X", "-v", "ON_ERROR_STOP=1", "-d", &self.url(database)])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        psql.stdin.take().unwrap().write_all(dump.as_bytes()).unwrap();
+        assert!(psql.wait().unwrap().success(), "psql failed");
     }
 
     /// The directory of its files.
@@ -266,6 +331,18 @@ impl PostgresServer {
             let _ = kill_process(child, Signal::CONT);
         }
         kill_process(postmaster, Signal::CONT).unwrap();
+    }
+
+    /// From now on a commit waits until the replica of this name has it, too.
+    pub fn wait_for_replica(&self, name: &str) {
+        self.execute(&format!("ALTER SYSTEM SET synchronous_standby_names = 'replica_{name}'"));
+        self.execute("SELECT pg_reload_conf()");
+        let asked = Instant::now();
+        let is_sync = "SELECT 1 / (SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync')";
+        while self.connect(ADMIN).unwrap().batch_execute(is_sync).is_err() {
+            assert!(asked.elapsed() < START_WAIT, "the replica does not stream");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Makes a replica the primary.
