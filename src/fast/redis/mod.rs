@@ -5,19 +5,21 @@
 //! key.
 //!
 //! `connect` makes connections, `link` keeps one in place, `keys` names keys so that those of a report share a slot of a
-//! Cluster, `script` calls Lua, `jobs` writes behind the commit, `failure` tells what concerns whom.
+//! Cluster, `questions` gathers what reports ask, `script` calls Lua, `jobs` writes behind the commit, `failure` tells what concerns whom.
 
 mod connect;
 mod failure;
 mod jobs;
 mod keys;
 mod link;
+mod questions;
 mod script;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, RedisResult};
+use redis::Cmd;
+use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use self::connect::Connector;
@@ -25,6 +27,7 @@ use self::failure::Failure;
 use self::jobs::{Job, JobQueue, JobScripts};
 use self::keys::{Keys, SlotTag};
 use self::link::{Lease, Link};
+use self::questions::{Answer, Asker, Question, Questions};
 use self::script::LuaScript;
 use super::memory::MemoryState;
 use super::{Admission, Probe};
@@ -57,16 +60,17 @@ pub struct RedisSettings {
 pub struct RedisState {
     link: Link,
     keys: Keys,
-    admit_script: Arc<LuaScript>,
-    settings: RedisSettings,
+    asker: Arc<Asker>,
+    /// None with a Cluster, where each question finds its own node.
+    questions: Option<Arc<Questions>>,
     jobs: Arc<JobQueue>,
-    writer: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
     local: MemoryState,
 }
 
 impl Drop for RedisState {
     fn drop(&mut self) {
-        self.writer.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -74,17 +78,26 @@ impl RedisState {
     /// Opens the state. Waits a little for Redis, which need not be there yet. `local` is the memory to fall back on.
     /// Must be called within a Tokio runtime that outlives the state.
     pub async fn open(settings: RedisSettings, local: MemoryState, metrics: Arc<Metrics>) -> Self {
-        let keys = Keys::new(&settings.key_prefix);
-        let connector = Connector::new(settings.target.clone(), settings.timeout);
-        let admit_script = Arc::new(LuaScript::new(include_str!("../scripts/admit.lua")));
-        let script = Arc::clone(&admit_script);
-        let link = Link::start(connector, &keys, script, settings.timeout, Arc::clone(&metrics)).await;
+        let RedisSettings { target, key_prefix, timeout, reporter_per_day } = settings;
+        let keys = Keys::new(&key_prefix);
+        let connector = Connector::new(target, timeout);
+        let is_cluster = connector.is_cluster();
+        let script = Arc::new(LuaScript::new(include_str!("../scripts/admit.lua")));
+        let link = Link::start(connector, &keys, Arc::clone(&script), timeout, Arc::clone(&metrics)).await;
+        let per_day = reporter_per_day.max(1);
+        let asker = Arc::new(Asker { script, interval_micros: interval_micros(per_day), per_day, timeout });
         let jobs = Arc::new(JobQueue::new(metrics));
-        let scripts = Arc::new(JobScripts::new(keys.clone(), settings.reporter_per_day));
-        let (queue, shared, timeout) = (Arc::clone(&jobs), link.shared(), settings.timeout);
+        let scripts = Arc::new(JobScripts::new(keys.clone(), reporter_per_day));
+        let (queue, shared) = (Arc::clone(&jobs), link.shared());
         let write = move || jobs::write_jobs(Arc::clone(&queue), Arc::clone(&shared), Arc::clone(&scripts), timeout);
-        let writer = tokio::spawn(keep_running("the writer of marks", write));
-        Self { link, keys, admit_script, settings, jobs, writer, local }
+        let mut tasks = vec![tokio::spawn(keep_running("the writer of marks", write))];
+        let questions = (!is_cluster).then(Arc::<Questions>::default);
+        if let Some(questions) = questions.clone() {
+            let (shared, asker) = (link.shared(), Arc::clone(&asker));
+            let ask = move || questions::ask_questions(Arc::clone(&questions), Arc::clone(&shared), Arc::clone(&asker));
+            tasks.push(tokio::spawn(keep_running("the asker of questions", ask)));
+        }
+        Self { link, keys, asker, questions, jobs, tasks, local }
     }
 
     /// See [`super::FastState::admit`].
@@ -93,27 +106,44 @@ impl RedisState {
         if let Some(stored) = self.local.find_stored(probe) {
             return stored;
         }
-        let Some(mut lease) = self.link.lease(SlotTag::of(probe)) else {
+        let Some(lease) = self.link.lease(SlotTag::of(probe)) else {
             return self.local.admit(probe, take_quota);
         };
-        let answer = tokio::time::timeout(self.settings.timeout, self.ask(&mut lease, probe, take_quota)).await;
-        let failure = match answer {
-            Ok(Ok(reply)) => return reply.read(probe, self.local.is_repeat(probe)),
+        let asked = match &self.questions {
+            Some(questions) => self.ask_with_others(questions, probe, take_quota).await,
+            None => self.ask_alone(lease, probe, take_quota).await,
+        };
+        match asked {
+            Some((outcome, marker, number)) => {
+                Reply { outcome, marker, number }.read(probe, self.local.is_repeat(probe))
+            }
+            None => self.local.admit(probe, take_quota),
+        }
+    }
+
+    /// No answer in time is none; who asks for all tells the link why.
+    async fn ask_with_others(&self, questions: &Questions, probe: &Probe, take_quota: bool) -> Option<Answer> {
+        let (reply, answer) = oneshot::channel();
+        let (tag, keys, store_mark) = (SlotTag::of(probe), self.keys_of(probe), probe.store_mark);
+        questions.push(Question { tag, keys, store_mark, take_quota, reply });
+        tokio::time::timeout(self.asker.timeout, answer).await.ok()?.ok()
+    }
+
+    async fn ask_alone(&self, mut lease: Lease, probe: &Probe, take_quota: bool) -> Option<Answer> {
+        let keys = self.keys_of(probe);
+        let fill = |command: &mut Cmd| self.asker.fill(command, &probe.store_mark, take_quota);
+        let answer = self.asker.script.call(&mut lease.connection, &keys, fill);
+        let failure = match tokio::time::timeout(self.asker.timeout, answer).await {
+            Ok(Ok(answer)) => return Some(answer),
             Ok(Err(error)) => Failure::of(&error),
             Err(_elapsed) => Failure::TimedOut,
         };
         self.link.report_failure(&lease, failure);
-        self.local.admit(probe, take_quota)
+        None
     }
 
-    async fn ask(&self, lease: &mut Lease, probe: &Probe, take_quota: bool) -> RedisResult<Reply> {
-        let per_day = self.settings.reporter_per_day.max(1);
-        let keys = [self.keys.seen(probe), self.keys.said(probe), self.keys.quota(probe)];
-        let fill = |command: &mut Cmd| {
-            command.arg(&probe.store_mark).arg(i64::from(take_quota)).arg(interval_micros(per_day)).arg(per_day);
-        };
-        let (outcome, marker, number) = self.admit_script.call(&mut lease.connection, &keys, fill).await?;
-        Ok(Reply { outcome, marker, number })
+    fn keys_of(&self, probe: &Probe) -> [Vec<u8>; 3] {
+        [self.keys.seen(probe), self.keys.said(probe), self.keys.quota(probe)]
     }
 
     /// See [`super::FastState::mark_stored`].
