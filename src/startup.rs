@@ -28,7 +28,7 @@ use crate::http::app::{App, Reads};
 use crate::http::body::BodyLimits;
 use crate::http::server;
 use crate::intake::accept::{Intake, probe_of_row};
-use crate::intake::journal_queue::{GATHER_FOR_FILE, GATHER_FOR_SERVER, JournalQueue, QueueLimits};
+use crate::intake::journal_queue::{JournalQueue, QueueLimits};
 use crate::intake::journal_writer::{JournalWriter, WriterParts};
 use crate::store::connection::{Connection, ReadPool, StoreLocation};
 use crate::store::{StoreError, journal, keys};
@@ -208,8 +208,7 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
     let carriers = Arc::new(CarrierRegistry::new(defaults, clock.clone()));
 
     let limits = QueueLimits { items_max: config.limits.queue_items, bytes_max: config.limits.queue_bytes };
-    let gathering = if location.is_shared() { GATHER_FOR_SERVER } else { GATHER_FOR_FILE };
-    let queue = Arc::new(JournalQueue::new(limits, gathering));
+    let queue = Arc::new(JournalQueue::new(limits, !location.is_shared()));
     let bell = Arc::new(BuilderBell::default());
     let (fatal_sender, fatal) = mpsc::unbounded_channel();
     let mut workers = Workers::default();

@@ -13,20 +13,10 @@ use crate::fast::Probe;
 /// From how many reports in the last batch on the next one is let gather for a moment.
 const GATHER_FROM_ROWS: usize = 8;
 
-/// How reports gather for a commit under load.
-#[derive(Clone, Copy, Debug)]
-pub struct Gathering {
-    /// How many end the gathering.
-    rows: usize,
-    /// How long it takes at most; a caller waits for milliseconds under such load.
-    at_most: Duration,
-}
-
-/// For a file in this process: a sync takes about half a millisecond.
-pub const GATHER_FOR_FILE: Gathering = Gathering { rows: 64, at_most: Duration::from_millis(1) };
-/// For a server: a statement and its commit cost as much as the rows of a hundred reports.
-pub const GATHER_FOR_SERVER: Gathering = Gathering { rows: 256, at_most: Duration::from_millis(3) };
-
+/// How many reports end the gathering.
+const GATHER_ROWS: usize = 64;
+/// How long reports gather at most. A sync takes about half of it; a caller waits for milliseconds under such load.
+const GATHER_MAX: Duration = Duration::from_millis(1);
 /// Bytes of a row besides its envelope, for the byte bound of the queue.
 const ROW_BYTES: usize = 512;
 
@@ -84,14 +74,15 @@ pub struct JournalQueue {
     waiting: Mutex<Waiting>,
     news: Condvar,
     limits: QueueLimits,
-    gathering: Gathering,
+    gathers: bool,
 }
 
 impl JournalQueue {
-    /// An empty queue.
+    /// An empty queue. `gathers`: whether under load the writer waits a moment for more. A commit of a server takes so long
+    /// that enough gathers meanwhile.
     #[must_use]
-    pub fn new(limits: QueueLimits, gathering: Gathering) -> Self {
-        Self { waiting: Mutex::new(Waiting::default()), news: Condvar::new(), limits, gathering }
+    pub fn new(limits: QueueLimits, gathers: bool) -> Self {
+        Self { waiting: Mutex::new(Waiting::default()), news: Condvar::new(), limits, gathers }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -130,12 +121,11 @@ impl JournalQueue {
     pub fn take_all(&self, mut emptied: Vec<Entry>, last_rows: usize) -> Option<Vec<Entry>> {
         emptied.clear();
         let mut waiting = self.lock();
-        if last_rows >= GATHER_FROM_ROWS {
-            let Gathering { rows, at_most } = self.gathering;
-            waiting.wake_at = rows;
-            let is_short = |waiting: &mut Waiting| waiting.entries.len() < rows && !waiting.closed;
+        if self.gathers && last_rows >= GATHER_FROM_ROWS {
+            waiting.wake_at = GATHER_ROWS;
+            let is_short = |waiting: &mut Waiting| waiting.entries.len() < GATHER_ROWS && !waiting.closed;
             (waiting, _) =
-                self.news.wait_timeout_while(waiting, at_most, is_short).unwrap_or_else(PoisonError::into_inner);
+                self.news.wait_timeout_while(waiting, GATHER_MAX, is_short).unwrap_or_else(PoisonError::into_inner);
         }
         waiting.wake_at = 1;
         waiting = self

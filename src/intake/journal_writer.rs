@@ -20,9 +20,6 @@ use crate::store::duty::Duty;
 use crate::store::journal;
 use crate::telemetry::metrics::Metrics;
 
-/// Threads that write to a server, each with a session of its own: while one waits for the server's disk, the other sends
-/// the next rows. A file has one writer.
-const THREADS_FOR_SERVER: usize = 2;
 /// How long a stop waits for the commit in hand.
 const STOP_WAIT: Duration = Duration::from_secs(4);
 
@@ -48,7 +45,7 @@ pub struct WriterParts {
 /// A running journal writer.
 pub struct JournalWriter {
     parts: Arc<WriterParts>,
-    duties: Vec<Arc<Duty>>,
+    duty: Arc<Duty>,
 }
 
 impl JournalWriter {
@@ -57,18 +54,15 @@ impl JournalWriter {
     /// # Errors
     /// When no thread can be started.
     pub fn start(parts: WriterParts) -> Result<Self, StoreError> {
-        let threads = if parts.location.is_shared() { THREADS_FOR_SERVER } else { 1 };
-        let writer = Self { parts: Arc::new(parts), duties: (0..threads).map(|_| Arc::default()).collect() };
-        for duty in &writer.duties {
-            writer.spawn(duty, 0)?;
-        }
+        let writer = Self { parts: Arc::new(parts), duty: Arc::default() };
+        writer.spawn(0)?;
         Ok(writer)
     }
 
-    fn spawn(&self, duty: &Arc<Duty>, turn: u64) -> Result<(), StoreError> {
+    fn spawn(&self, turn: u64) -> Result<(), StoreError> {
         let worker = Worker {
             parts: Arc::clone(&self.parts),
-            duty: Arc::clone(duty),
+            duty: Arc::clone(&self.duty),
             turn,
             open: None,
             committed_data_key: None,
@@ -80,14 +74,12 @@ impl JournalWriter {
 
     /// Starts another thread when the present one hangs on a server that was failed over from.
     pub fn tend(&self) {
-        for duty in &self.duties {
-            let Some(turn) = duty.relieve_if_hanging(self.parts.location.generation()) else { continue };
-            tracing::warn!(
-                "a journal writer hangs on a server that was failed over from; another goes on with the new one"
-            );
-            if let Err(error) = self.spawn(duty, turn) {
-                tracing::error!(%error, "no thread can take over from it");
-            }
+        let Some(turn) = self.duty.relieve_if_hanging(self.parts.location.generation()) else { return };
+        tracing::warn!(
+            "the journal writer hangs on a server that was failed over from; another goes on with the new one"
+        );
+        if let Err(error) = self.spawn(turn) {
+            tracing::error!(%error, "no report can be stored");
         }
     }
 
@@ -95,9 +87,7 @@ impl JournalWriter {
     /// told that it is stored.
     pub fn stop(&self) {
         self.parts.queue.close();
-        let asked = Instant::now();
-        let have_ended = self.duties.iter().all(|duty| duty.wait_for_end(STOP_WAIT.saturating_sub(asked.elapsed())));
-        if !have_ended {
+        if !self.duty.wait_for_end(STOP_WAIT) {
             tracing::error!("the database does not answer: whether the reports in hand are stored is not known");
         }
     }

@@ -197,8 +197,8 @@ fn an_intake_node_can_neither_choose_a_rows_place_nor_change_or_take_one_away() 
     let id = "uuid_send(gen_random_uuid())";
     let values = format!("{id}, 'report', 'web', {id}, '', 'none', 'hidden', 'sms', 'spam', 1, 1, '', '', 1, 1, ''");
     expect_denied(&mut session, &format!("INSERT INTO journal.reports (seq, {columns}) VALUES (1, {values})"));
-    let month = "'2020-01-01'";
-    expect_denied(&mut session, &format!("INSERT INTO journal.reports (month, {columns}) VALUES ({month}, {values})"));
+    let day = "'2020-01-01'";
+    expect_denied(&mut session, &format!("INSERT INTO journal.reports (day, {columns}) VALUES ({day}, {values})"));
     session.batch_execute(&format!("INSERT INTO journal.reports ({columns}) VALUES ({values})")).unwrap();
     for change in [
         "UPDATE journal.reports SET owner = ''",

@@ -163,7 +163,7 @@ async fn a_login_that_is_refused_costs_no_report_and_is_named() {
     let server = Arc::new(RedisServer::start());
     let mut user = redis::cmd("ACL");
     user.arg("SETUSER").arg("gate").arg("on").arg(">right").arg("~test-*").arg("-@all");
-    for command in ["+get", "+set", "+exists", "+time", "+eval", "+ping"] {
+    for command in ["+get", "+mget", "+set", "+time", "+eval", "+ping"] {
         user.arg(command);
     }
     let _: String = server.ask(&user);
