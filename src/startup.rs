@@ -38,8 +38,10 @@ use crate::telemetry::metrics::Metrics;
 const LOCK_FILE: &str = "serve.lock";
 /// How often the carriers are read again: a revoked key works for no longer than this.
 const CARRIERS_REFRESH: Duration = Duration::from_millis(500);
-/// How long one look at the database may take before the next thing is looked after.
-const CARRIERS_REFRESH_MAX: Duration = Duration::from_secs(3);
+/// How long one look at the carriers may take before the next thing is looked after.
+const CARRIERS_REFRESH_MAX: Duration = Duration::from_secs(1);
+/// The same for a look at a database that was lost from sight.
+const DOUBT_LOOK_MAX: Duration = Duration::from_secs(3);
 /// How long a stop waits until Redis knows what is stored.
 const MARKS_WRITTEN_MAX: Duration = Duration::from_secs(1);
 /// Journal rows read at once while *seen* is filled.
@@ -429,6 +431,10 @@ async fn tend(app: web::Data<App>, pool: ReadPool, workers: Workers) {
         if app.intake.location.is_in_doubt() {
             settle_doubt(&app).await;
         }
+        // Carriers cannot be read either, and waiting for them would keep from looking whether the database is back.
+        if app.intake.location.is_in_doubt() {
+            continue;
+        }
         if last_refresh.elapsed() < CARRIERS_REFRESH {
             continue;
         }
@@ -455,7 +461,7 @@ async fn settle_doubt(app: &web::Data<App>) {
     }
     let looked = app.clone();
     let looking = tokio::task::spawn_blocking(move || looked.intake.settle_doubt());
-    if let Ok(Ok(Ok(()))) = tokio::time::timeout(CARRIERS_REFRESH_MAX, looking).await {
+    if let Ok(Ok(Ok(()))) = tokio::time::timeout(DOUBT_LOOK_MAX, looking).await {
         app.metrics.store_in_doubt.set(0);
         tracing::info!("the database is back: reports are taken");
     }
