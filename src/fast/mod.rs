@@ -51,7 +51,6 @@ pub enum Admission {
 }
 
 /// The fast state of a node.
-#[expect(clippy::large_enum_variant, reason = "a node has one of it")]
 pub enum FastState {
     /// In this process: for one node.
     Memory(memory::MemoryState),
