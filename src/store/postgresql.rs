@@ -125,10 +125,11 @@ const IDENTITY_SQL: &str = "SELECT system_identifier AS system, \
      (SELECT oid::bigint FROM pg_database WHERE datname = current_database()) AS database, \
      coalesce(to_regclass('journal.reports')::oid::bigint, 0) AS \"table\" FROM pg_control_system()";
 
+/// The row of a question that has one answer, named so.
 #[derive(QueryableByName)]
-struct YesOrNo {
+pub(super) struct YesOrNo {
     #[diesel(sql_type = Bool)]
-    answer: bool,
+    pub(super) answer: bool,
 }
 
 #[derive(QueryableByName)]

@@ -4,9 +4,10 @@ use diesel::connection::Connection as _;
 use diesel::prelude::*;
 
 use super::StoreError;
+use super::building::find_cursor_seq;
 use super::connection::Connection;
 use super::journal::find_seq_after;
-use super::schema::{arrivals, builder_cursor, report_status};
+use super::schema::{arrivals, report_status};
 use crate::domain::clock::Moment;
 use crate::domain::report::ReportId;
 use crate::domain::vocabulary::{CaseStatus, ReportStatus};
@@ -41,7 +42,7 @@ pub enum LookUp {
 pub fn find_report(connection: &mut Connection, id: ReportId, owner: &[u8]) -> Result<LookUp, StoreError> {
     connection.transaction(|connection| {
         // The cursor is read first: whatever it has not passed is in the journal by then.
-        let cursor = builder_cursor::table.select(builder_cursor::seq).first::<i64>(connection)?;
+        let cursor = find_cursor_seq(connection)?;
         if let Some(found) = find_indexed(connection, id, owner)? {
             return Ok(LookUp::Found(found));
         }

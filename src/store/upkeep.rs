@@ -1,18 +1,13 @@
 //! What the builder looks after in PostgreSQL: partitions made ahead of time, and what keeps it from reading on.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::Text;
 
 use super::connection::Connection;
+use super::postgresql::YesOrNo;
 
 /// Months for which partitions are made ahead.
 const MONTHS_AHEAD: i32 = 3;
-
-#[derive(QueryableByName)]
-struct YesOrNo {
-    #[diesel(sql_type = Bool)]
-    answer: bool,
-}
 
 #[derive(QueryableByName)]
 struct Sentence {

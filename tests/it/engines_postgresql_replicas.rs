@@ -47,6 +47,34 @@ impl Pair {
         self.replica.connect(self.app.database().name()).unwrap()
     }
 
+    fn reports_on_old(&self) -> usize {
+        ids_of(self.primary.connect(self.app.database().name()).unwrap()).len()
+    }
+
+    /// The old primary waits for no replica any more.
+    fn let_the_old_one_take_all(&self) {
+        self.primary.execute("ALTER SYSTEM SET synchronous_standby_names = ''");
+        self.primary.execute("SELECT pg_reload_conf()");
+    }
+
+    /// Goes on under load for a while: nothing more comes to the old primary, and nothing is lost or doubled on the new
+    /// one. How many reports the old one holds.
+    async fn check_that_the_new_one_is_followed(&self, load: Load, followed: Duration) -> usize {
+        let on_old = self.reports_on_old();
+        load.wait_for(REPORTS).await;
+        let tally = load.stop().await;
+        assert_eq!(self.reports_on_old(), on_old, "the old primary is written no more");
+        let twins = tally.check(self.on_new()).await;
+        println!(
+            "{} reports, {twins} twins, {} refusals, the slowest after {:?}; followed after {followed:?}",
+            tally.acknowledged.len(),
+            tally.answered(503),
+            tally.slowest_refusal,
+        );
+        assert!(followed < FOLLOWS_WITHIN);
+        on_old
+    }
+
     fn load(&self) -> Load {
         Load::start(&[self.app.door()], &self.app.in_seconds(-3_600), CLIENTS)
     }
@@ -118,22 +146,9 @@ async fn a_replica_that_takes_over_is_followed_though_the_old_primary_still_answ
     let followed = load.first_after(promoted).await;
     load.wait_for(REPORTS).await;
     // From now on the old one may be asked anything: it waits for nobody any more, and would take every report.
-    pair.primary.execute("ALTER SYSTEM SET synchronous_standby_names = ''");
-    pair.primary.execute("SELECT pg_reload_conf()");
+    pair.let_the_old_one_take_all();
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let name = pair.app.database().name().to_owned();
-    let on_old = ids_of(pair.primary.connect(&name).unwrap()).len();
-    load.wait_for(REPORTS).await;
-    let tally = load.stop().await;
-    assert_eq!(ids_of(pair.primary.connect(&name).unwrap()).len(), on_old, "the old primary is written no more");
-    let twins = tally.check(pair.on_new()).await;
-    println!(
-        "{} reports, {twins} twins, {} refusals, the slowest after {:?}; followed after {followed:?}",
-        tally.acknowledged.len(),
-        tally.answered(503),
-        tally.slowest_refusal,
-    );
-    assert!(followed < FOLLOWS_WITHIN);
+    pair.check_that_the_new_one_is_followed(load, followed).await;
     pair.app.get_operators("/readyz").await.expect_status(200);
 }
 
@@ -149,30 +164,17 @@ async fn a_replica_that_takes_over_from_a_hanging_primary_is_followed_and_the_ol
     let followed = load.first_after(promoted).await;
     load.wait_for(REPORTS).await;
     pair.primary.go_on();
-    pair.primary.execute("ALTER SYSTEM SET synchronous_standby_names = ''");
-    pair.primary.execute("SELECT pg_reload_conf()");
+    pair.let_the_old_one_take_all();
     // What hung in it is carried out now, and nobody was told.
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let name = pair.app.database().name().to_owned();
-    let on_old = ids_of(pair.primary.connect(&name).unwrap()).len();
-    load.wait_for(REPORTS).await;
-    let tally = load.stop().await;
-    assert_eq!(ids_of(pair.primary.connect(&name).unwrap()).len(), on_old, "the old primary is written no more");
-    let twins = tally.check(pair.on_new()).await;
-    println!(
-        "{} reports, {twins} twins, {} refusals, the slowest after {:?}; followed after {followed:?}",
-        tally.acknowledged.len(),
-        tally.answered(503),
-        tally.slowest_refusal,
-    );
-    assert!(followed < FOLLOWS_WITHIN);
+    let on_old = pair.check_that_the_new_one_is_followed(load, followed).await;
     // The new primary goes away: the old one, which takes writes, is no substitute.
     pair.replica.kill();
     wait_until("the loss is noticed", FOLLOWS_WITHIN, async || pair.app.is_in_doubt()).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let body = report("after").with("reporter", reporter(91));
     pair.app.post(&body).await.expect_problem(503, "store_unavailable", "");
-    assert_eq!(ids_of(pair.primary.connect(&name).unwrap()).len(), on_old);
+    assert_eq!(pair.reports_on_old(), on_old);
     pair.replica.start_again();
     wait_until("reports are taken", FOLLOWS_WITHIN, async || pair.app.post(&body).await.status == 201).await;
 }
