@@ -233,8 +233,7 @@ impl Worker {
         self.duty.begin(self.turn, self.open.as_ref().map_or(generation, |open| open.generation));
         if self.open.as_ref().is_none_or(|open| open.generation != generation) {
             self.open = None;
-            let connection = location.open_builder()?;
-            let generation = location.generation();
+            let (connection, generation) = location.open_in_generation(StoreLocation::open_builder)?;
             self.duty.begin(self.turn, generation);
             self.open = Some(OpenStore { connection, generation, last_upkeep: None });
         }

@@ -206,8 +206,8 @@ impl Worker {
             self.open = None;
             // Another database may not have it.
             self.committed_data_key = None;
-            let connection = self.parts.location.open_journal_writer()?;
-            let generation = self.parts.location.generation();
+            let (connection, generation) =
+                self.parts.location.open_in_generation(StoreLocation::open_journal_writer)?;
             self.duty.begin(self.turn, generation);
             self.open = Some(OpenJournal { connection, generation, doubts });
         }

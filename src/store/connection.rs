@@ -69,6 +69,26 @@ impl StoreLocation {
         }
     }
 
+    /// Opens a connection and says which generation it belongs to: that of the whole time in which it was opened. Read
+    /// before or after alone, a connection to an old server could pass for one to the new.
+    ///
+    /// # Errors
+    /// As `open` says.
+    pub fn open_in_generation(
+        &self,
+        open: impl Fn(&Self) -> Result<Connection, StoreError>,
+    ) -> Result<(Connection, u64), StoreError> {
+        let mut generation = self.generation();
+        loop {
+            let connection = open(self)?;
+            let now = self.generation();
+            if now == generation {
+                return Ok((connection, generation));
+            }
+            generation = now;
+        }
+    }
+
     /// The journal writer's connection.
     ///
     /// # Errors
