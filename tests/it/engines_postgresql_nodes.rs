@@ -28,10 +28,14 @@ async fn two_nodes_take_reports_at_once_and_every_one_is_built_once() {
     let tally = load.stop().await;
     let twins = tally.check(one.database().connect()).await;
     assert!(tally.answers.keys().all(|(status, _)| matches!(status, 200 | 201)), "{:?}", tally.answers);
-    let built = [one.metrics().built_rows.get(), other.metrics().built_rows.get()];
-    println!("{} reports, {twins} twins, built by the one and the other: {built:?}", tally.acknowledged.len());
+    let built = || [one.metrics().built_rows.get(), other.metrics().built_rows.get()];
     // Twins are built, too: as what they are.
-    assert_eq!(built[0] + built[1], u64::try_from(tally.acknowledged.len() + twins).unwrap());
+    let rows = u64::try_from(tally.acknowledged.len() + twins).unwrap();
+    // A slice is counted a moment after it was committed.
+    wait_until("every slice is counted", TAKES_OVER_WITHIN, async || built().iter().sum::<u64>() >= rows).await;
+    let built = built();
+    println!("{} reports, {twins} twins, built by the one and the other: {built:?}", tally.acknowledged.len());
+    assert_eq!(built[0] + built[1], rows);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
