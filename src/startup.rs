@@ -260,6 +260,7 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
         carriers: Arc::clone(&carriers),
         reads: Reads::new(pool.clone()),
         region: config.region()?,
+        trusted_proxies: config.server.trusted_proxies.clone(),
         body_limits,
         builder: bell,
         metrics,

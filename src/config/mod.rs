@@ -11,6 +11,7 @@ use toml::{Table, Value};
 
 use self::fast_url::{FastUrl, FastUrlError, SCHEMES};
 use crate::domain::msisdn::HomeCountry;
+use crate::domain::network::Network;
 use crate::domain::submission::Region;
 
 /// The defaults, as documentation.
@@ -88,6 +89,7 @@ pub struct Config {
 pub struct ServerSettings {
     pub role: Role,
     pub listen: SocketAddr,
+    pub trusted_proxies: Vec<Network>,
     pub ops_listen: SocketAddr,
     pub workers: usize,
     pub connections_max_per_worker: usize,
@@ -431,6 +433,7 @@ fn set_from_environment(table: &mut Table, name: &str, value: &str) -> Result<()
     let slot = slot.ok_or_else(unknown)?;
     let parsed = match slot {
         Value::String(_) => Value::String(value.to_owned()),
+        Value::Array(_) if value.is_empty() => Value::Array(Vec::new()),
         Value::Array(_) => Value::Array(value.split(',').map(|item| Value::String(item.trim().to_owned())).collect()),
         Value::Integer(_) => value
             .parse()
@@ -492,6 +495,7 @@ mod tests {
             "[region]\ncountry = \"XX\"",
             "[server]\nlisten = \"nowhere\"",
             "[server]\nbody_max_bytes = 5",
+            "[server]\ntrusted_proxies = [\"10.0.0.1/8\"]",
             "[log]\nlevel = \"loud\"",
         ] {
             assert!(with_file(text).is_err(), "{text}");

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod content;
 pub mod grouping;
 pub mod msisdn;
+pub mod network;
 pub mod rejection;
 pub mod report;
 pub mod sender;

@@ -11,6 +11,7 @@ use super::problem::Problem;
 use crate::carrier_api::authenticate::CarrierRegistry;
 use crate::casework::builder_thread::BuilderBell;
 use crate::config::Role;
+use crate::domain::network::Network;
 use crate::domain::submission::Region;
 use crate::intake::accept::Intake;
 use crate::store::StoreError;
@@ -35,6 +36,8 @@ pub struct App {
     pub reads: Reads,
     /// How numbers are read here.
     pub region: Region,
+    /// Whose `X-Forwarded-For` is believed; see [`super::client_ip`].
+    pub trusted_proxies: Vec<Network>,
     /// Bounds on bodies.
     pub body_limits: BodyLimits,
     /// The builder's own word on how it does.

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod body;
+pub mod client_ip;
 pub mod ops;
 pub mod problem;
 pub mod routes;
