@@ -5,10 +5,12 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::carrier_api::authenticate::API_KEY_PREFIX;
-use crate::domain::carrier::{Attests, is_carrier_name};
+use crate::domain::carrier::{Addresses, Attests, Scopes, is_carrier_name};
 use crate::domain::check_char;
 use crate::domain::clock::Moment;
-use crate::store::carriers::{CarrierRow, insert_carrier, list_carriers};
+use crate::store::carriers::{
+    ApiKeyRow, CarrierRow, GOOD_API_KEYS_MAX, KeyAdded, insert_api_key, insert_carrier, list_carriers,
+};
 use crate::store::connection::Connection;
 
 /// Name of the carrier that the first start makes.
@@ -25,6 +27,12 @@ pub enum EnrolError {
     /// The name is taken, also by a revoked carrier: its reports stay its own.
     #[error("there is a carrier of this name already")]
     NameTaken,
+    /// The carrier is not there, or was revoked.
+    #[error("there is no carrier `{0}` that may call")]
+    NoCarrier(String),
+    /// Two keys are good already.
+    #[error("`{0}` has {GOOD_API_KEYS_MAX} good API keys: revoke the old one first")]
+    TooManyKeys(String),
     /// No random bytes.
     #[error("the system gives no random bytes")]
     Random,
@@ -51,6 +59,35 @@ pub struct Terms {
     pub per_second: Option<i32>,
     /// Items at once; none means the configured default.
     pub burst: Option<i32>,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// From where it may call.
+    pub addresses: Addresses,
+}
+
+impl Default for Terms {
+    /// Reports alone, of all numbers, from anywhere, within the configured limits.
+    fn default() -> Self {
+        let (attests, scopes, addresses) = (Attests::Any, Scopes::REPORT, Addresses::Any);
+        Self { attests, per_second: None, burst: None, scopes, addresses }
+    }
+}
+
+/// An API key that was made and is shown this once.
+struct NewKey {
+    api_key: Zeroizing<String>,
+    row: ApiKeyRow,
+}
+
+/// `carrier_id` is filled in by who knows it.
+fn make_key(carrier_id: &[u8], now: Moment) -> Result<NewKey, EnrolError> {
+    let mut random = Zeroizing::new([0; 32]);
+    getrandom::fill(random.as_mut_slice()).map_err(|_| EnrolError::Random)?;
+    let encoded = Zeroizing::new(check_char::encode(random.as_slice(), API_KEY_CHARACTERS));
+    let api_key = Zeroizing::new(format!("{API_KEY_PREFIX}{}", encoded.as_str()));
+    let key_hash = Sha256::digest(api_key.as_bytes()).to_vec();
+    let row = ApiKeyRow { key_hash, carrier_id: carrier_id.to_vec(), created_at: now.0, revoked_at: None };
+    Ok(NewKey { api_key, row })
 }
 
 /// Adds a carrier.
@@ -66,25 +103,36 @@ pub fn add_carrier(
     if !is_carrier_name(name) {
         return Err(EnrolError::BadName);
     }
-    let mut random = Zeroizing::new([0; 32]);
-    getrandom::fill(random.as_mut_slice()).map_err(|_| EnrolError::Random)?;
-    let encoded = check_char::encode(random.as_slice(), API_KEY_CHARACTERS);
-    let api_key = Zeroizing::new(format!("{API_KEY_PREFIX}{encoded}"));
     let id = Uuid::now_v7();
+    let NewKey { api_key, row: key } = make_key(id.as_bytes(), now)?;
     let row = CarrierRow {
         id: id.as_bytes().to_vec(),
         name: name.to_owned(),
-        key_hash: Sha256::digest(api_key.as_bytes()).to_vec(),
         attests: terms.attests.to_text(),
         per_second: terms.per_second,
         burst: terms.burst,
         created_at: now.0,
         revoked_at: None,
+        scopes: terms.scopes.to_string(),
+        addresses: terms.addresses.to_string(),
     };
-    if insert_carrier(connection, &row)? {
+    if insert_carrier(connection, &row, &key)? {
         Ok(NewCarrier { id, name: row.name, api_key })
     } else {
         Err(EnrolError::NameTaken)
+    }
+}
+
+/// Adds an API key to a carrier, whose other key stays good.
+///
+/// # Errors
+/// [`EnrolError`].
+pub fn add_api_key(connection: &mut Connection, name: &str, now: Moment) -> Result<Zeroizing<String>, EnrolError> {
+    let NewKey { api_key, mut row } = make_key(&[], now)?;
+    match insert_api_key(connection, name, &mut row)? {
+        KeyAdded::Added => Ok(api_key),
+        KeyAdded::NoCarrier => Err(EnrolError::NoCarrier(name.to_owned())),
+        KeyAdded::TooMany => Err(EnrolError::TooManyKeys(name.to_owned())),
     }
 }
 
@@ -96,6 +144,6 @@ pub fn add_first_carrier(connection: &mut Connection, now: Moment) -> Result<Opt
     if !list_carriers(connection)?.is_empty() {
         return Ok(None);
     }
-    let terms = Terms { attests: Attests::Any, per_second: None, burst: None };
+    let terms = Terms { scopes: Scopes::FIRST_CARRIER, ..Terms::default() };
     add_carrier(connection, FIRST_CARRIER, &terms, now).map(Some)
 }

@@ -42,7 +42,7 @@ GRANT INSERT (
 ) ON journal.reports TO spamgate_intake;
 GRANT INSERT ON journal.data_keys TO spamgate_intake;
 GRANT USAGE ON SEQUENCE journal.row_numbers TO spamgate_intake;
-GRANT SELECT ON carriers, report_status TO spamgate_intake;
+GRANT SELECT ON carriers, api_keys, report_status TO spamgate_intake;
 
 -- Builder.
 GRANT SELECT (
@@ -61,7 +61,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public, journal TO spamgate_review;
 GRANT UPDATE ON builder_cursor, cases TO spamgate_review;
 GRANT UPDATE ON journal.meta TO spamgate_review;
 GRANT INSERT ON decisions, key_checks TO spamgate_review;
-GRANT INSERT, UPDATE ON carriers TO spamgate_review;
+GRANT INSERT, UPDATE ON carriers, api_keys TO spamgate_review;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO spamgate_review;
 
 COMMIT;

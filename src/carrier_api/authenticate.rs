@@ -1,7 +1,9 @@
-//! Who calls, and how much they may: API keys and the carrier's rate limit.
+//! Who calls, from where, what they may do and how much: API keys, scopes, addresses and the carrier's rate limit.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -16,11 +18,13 @@ use governor::{Quota, RateLimiter};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::domain::carrier::Attests;
+use crate::domain::carrier::{Addresses, Attests, Scope, Scopes};
 use crate::domain::clock::Clock;
+use crate::http::app::App;
+use crate::http::client_ip::client_ip;
 use crate::http::problem::Problem;
 use crate::store::StoreError;
-use crate::store::carriers::{CarrierRow, list_carriers};
+use crate::store::carriers::{CarrierRow, list_carriers, list_good_api_keys};
 use crate::store::connection::ReadPool;
 
 /// First letters of an API key, so that leaked ones can be searched for.
@@ -40,10 +44,31 @@ pub struct Carrier {
     pub name: String,
     /// The numbers it vouches for.
     pub attests: Attests,
+    /// What it may do.
+    pub scopes: Scopes,
+    addresses: Addresses,
+    limits: Arc<CarrierLimits>,
+}
+
+/// How much a carrier may. It belongs to the carrier, not to a key or to other terms: what changes these refills nothing.
+struct CarrierLimits {
     per_second: NonZeroU32,
     burst: NonZeroU32,
     limiter: CarrierLimiter,
     policy: HeaderValue,
+}
+
+/// Who sent a request: a carrier that may send it.
+pub struct Caller {
+    carrier: Arc<Carrier>,
+}
+
+impl Deref for Caller {
+    type Target = Carrier;
+
+    fn deref(&self) -> &Carrier {
+        &self.carrier
+    }
 }
 
 /// Rate limit fields of an answer (draft-ietf-httpapi-ratelimit-headers).
@@ -56,20 +81,14 @@ pub struct RateFields {
 }
 
 impl Carrier {
-    fn new(row: &CarrierRow, defaults: CarrierDefaults, clock: Clock) -> Option<Self> {
-        let number = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok()).and_then(NonZeroU32::new);
-        let per_second = number(row.per_second).unwrap_or(defaults.per_second);
-        let burst = number(row.burst).unwrap_or(defaults.burst);
-        let quota = Quota::per_second(per_second).allow_burst(burst);
-        let window_s = burst.get().div_ceil(per_second.get());
+    fn new(row: &CarrierRow, limits: Arc<CarrierLimits>) -> Option<Self> {
         Some(Self {
             id: Uuid::from_slice(&row.id).ok()?,
             name: row.name.clone(),
             attests: Attests::parse(&row.attests).ok()?,
-            per_second,
-            burst,
-            limiter: RateLimiter::direct_with_clock(quota, clock).with_middleware(),
-            policy: header_value(format!("\"carrier\";q={burst};w={window_s}")),
+            scopes: Scopes::parse(&row.scopes).ok()?,
+            addresses: Addresses::parse(&row.addresses).ok()?,
+            limits,
         })
     }
 
@@ -78,6 +97,40 @@ impl Carrier {
     /// # Errors
     /// 429 with the time to wait.
     pub fn take_one(&self) -> Result<RateFields, Problem> {
+        self.limits.take_one()
+    }
+
+    /// Whether it may do this, and from here.
+    fn check(&self, scope: Option<Scope>, address: IpAddr) -> Result<(), Problem> {
+        // First the address: who has stolen a key does not learn what it is good for.
+        if !self.addresses.allow(address) {
+            return Err(Problem::address_not_allowed());
+        }
+        match scope {
+            Some(scope) if !self.scopes.has(scope) => Err(Problem::scope_missing(scope)),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl CarrierLimits {
+    fn new(row: &CarrierRow, defaults: CarrierDefaults, clock: Clock) -> Self {
+        let (per_second, burst) = defaults.or_of(row);
+        let quota = Quota::per_second(per_second).allow_burst(burst);
+        let window_s = burst.get().div_ceil(per_second.get());
+        Self {
+            per_second,
+            burst,
+            limiter: RateLimiter::direct_with_clock(quota, clock).with_middleware(),
+            policy: header_value(format!("\"carrier\";q={burst};w={window_s}")),
+        }
+    }
+
+    /// Takes one item of the carrier's limit.
+    ///
+    /// # Errors
+    /// 429 with the time to wait.
+    fn take_one(&self) -> Result<RateFields, Problem> {
         match self.limiter.check() {
             Ok(state) => Ok(self.fields(state.remaining_burst_capacity())),
             Err(not_until) => {
@@ -103,17 +156,30 @@ pub struct CarrierDefaults {
     pub burst: NonZeroU32,
 }
 
+impl CarrierDefaults {
+    /// Items a second and at once, of this carrier.
+    fn or_of(self, row: &CarrierRow) -> (NonZeroU32, NonZeroU32) {
+        let number = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok()).and_then(NonZeroU32::new);
+        (number(row.per_second).unwrap_or(self.per_second), number(row.burst).unwrap_or(self.burst))
+    }
+}
+
 struct Known {
     row: CarrierRow,
     carrier: Arc<Carrier>,
 }
 
-type ByKeyHash = HashMap<[u8; 32], Known>;
+/// What the database says, as of the last look.
+#[derive(Default)]
+struct Directory {
+    by_id: HashMap<Vec<u8>, Known>,
+    by_key_hash: HashMap<[u8; 32], Arc<Carrier>>,
+}
 
-/// All carriers that may call, by the SHA-256 of their key; read from the database again and again, so that adding and
-/// revoking works beside a running gateway.
+/// All carriers that may call, by the SHA-256 of their keys; read from the database again and again, so that what an
+/// operator changes holds beside a running gateway.
 pub struct CarrierRegistry {
-    by_key_hash: RwLock<ByKeyHash>,
+    directory: RwLock<Directory>,
     defaults: CarrierDefaults,
     clock: Clock,
     last_refresh: AtomicI64,
@@ -123,53 +189,62 @@ impl CarrierRegistry {
     /// An empty registry; see [`CarrierRegistry::refresh`].
     #[must_use]
     pub fn new(defaults: CarrierDefaults, clock: Clock) -> Self {
-        let by_key_hash = RwLock::new(HashMap::new());
-        Self { by_key_hash, defaults, clock, last_refresh: AtomicI64::new(i64::MIN) }
+        let last_refresh = AtomicI64::new(i64::MIN);
+        Self { directory: RwLock::default(), defaults, clock, last_refresh }
     }
 
-    /// Reads the carriers. Those that did not change keep their limiter: a refresh refills nobody's burst.
+    /// Reads the carriers. Those whose rate and burst did not change keep their limiter: a refresh refills nobody's burst.
     ///
     /// # Errors
     /// As the database says; the carriers known before stay.
     pub fn refresh(&self, pool: &ReadPool) -> Result<(), StoreError> {
-        let rows = list_carriers(&mut *pool.get()?)?;
+        let mut connection = pool.get()?;
+        // Keys first: the carrier of each is then there as well.
+        let keys = list_good_api_keys(&mut connection)?;
+        let rows = list_carriers(&mut connection)?;
+        drop(connection);
         self.last_refresh.store(Clock::now(&self.clock).0, Ordering::Relaxed);
-        let mut known = self.by_key_hash.write().unwrap_or_else(PoisonError::into_inner);
-        let mut next = ByKeyHash::with_capacity(rows.len());
+        let mut known = self.directory.write().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Directory::default();
         for row in rows.into_iter().filter(|row| row.revoked_at.is_none()) {
-            let Ok(key_hash) = <[u8; 32]>::try_from(row.key_hash.as_slice()) else { continue };
-            match known.remove(&key_hash) {
-                Some(same) if same.row == row => {
-                    next.insert(key_hash, same);
-                }
-                _ => match Carrier::new(&row, self.defaults, self.clock.clone()) {
-                    Some(carrier) => {
-                        next.insert(key_hash, Known { row, carrier: Arc::new(carrier) });
-                    }
-                    None => {
-                        tracing::error!(carrier.name = row.name, "this carrier's row cannot be read; it is refused")
-                    }
-                },
+            let before = known.by_id.remove(&row.id);
+            if let Some(known) = self.renew(before, row) {
+                next.by_id.insert(known.row.id.clone(), known);
+            }
+        }
+        for key in keys {
+            let Ok(key_hash) = <[u8; 32]>::try_from(key.key_hash) else { continue };
+            if let Some(known) = next.by_id.get(&key.carrier_id) {
+                next.by_key_hash.insert(key_hash, Arc::clone(&known.carrier));
             }
         }
         *known = next;
         Ok(())
     }
 
+    fn renew(&self, before: Option<Known>, row: CarrierRow) -> Option<Known> {
+        let same_limits = match before {
+            Some(known) if known.row == row => return Some(known),
+            Some(known) if self.defaults.or_of(&known.row) == self.defaults.or_of(&row) => {
+                Some(Arc::clone(&known.carrier.limits))
+            }
+            Some(_) | None => None,
+        };
+        let fresh = || Arc::new(CarrierLimits::new(&row, self.defaults, self.clock.clone()));
+        let Some(carrier) = Carrier::new(&row, same_limits.unwrap_or_else(fresh)) else {
+            tracing::error!(carrier.name = row.name, "this carrier's row cannot be read; it is refused");
+            return None;
+        };
+        Some(Known { row, carrier: Arc::new(carrier) })
+    }
+
     fn find(&self, key_hash: &[u8; 32]) -> Option<Arc<Carrier>> {
-        let known = self.by_key_hash.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(key_hash).map(|known| Arc::clone(&known.carrier))
+        let directory = self.directory.read().unwrap_or_else(PoisonError::into_inner);
+        directory.by_key_hash.get(key_hash).map(Arc::clone)
     }
 
     /// The carrier whose key the request bears.
-    ///
-    /// # Errors
-    /// 401 when there is none, the same for every reason that would tell something about keys.
-    pub async fn authenticate(
-        self: &Arc<Self>,
-        request: &HttpRequest,
-        pool: &ReadPool,
-    ) -> Result<Arc<Carrier>, Problem> {
+    async fn find_by_key(self: &Arc<Self>, request: &HttpRequest, pool: &ReadPool) -> Result<Arc<Carrier>, Problem> {
         let key = bearer(request).ok_or_else(Problem::no_api_key)?;
         // Found by hash, so the time a look-up takes tells nothing about keys.
         let key_hash: [u8; 32] = Sha256::digest(key).into();
@@ -189,6 +264,18 @@ impl CarrierRegistry {
         }
         self.find(&key_hash).ok_or_else(Problem::wrong_api_key)
     }
+}
+
+/// Who sent the request, when it is a carrier that may send it: by its key, from its address, with the scope that the
+/// route needs; with none, any will do.
+///
+/// # Errors
+/// 401 when there is no good key, the same for every reason that would tell something about keys; 403 when the carrier
+/// may not do this, or not from here.
+pub async fn authenticate(request: &HttpRequest, app: &App, scope: Option<Scope>) -> Result<Caller, Problem> {
+    let carrier = app.carriers.find_by_key(request, &app.reads.pool).await?;
+    carrier.check(scope, client_ip(request, &app.trusted_proxies))?;
+    Ok(Caller { carrier })
 }
 
 /// A header value of digits and signs of our own.

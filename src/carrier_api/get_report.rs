@@ -1,12 +1,11 @@
 //! `GET /v1/reports/{id}`: what became of a report.
 
-use std::sync::Arc;
-
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use super::authenticate::Carrier;
+use super::authenticate::{Caller, authenticate};
 use super::post_report::insert_rate;
+use crate::domain::carrier::Scope;
 use crate::domain::report::ReportId;
 use crate::http::app::App;
 use crate::http::body::refuse;
@@ -41,7 +40,7 @@ pub async fn get_report(request: HttpRequest, body: web::Payload, app: web::Data
 }
 
 async fn answer(request: &HttpRequest, app: &App) -> Result<HttpResponse, Problem> {
-    let carrier = app.carriers.authenticate(request, &app.reads.pool).await?;
+    let carrier = authenticate(request, app, Some(Scope::Report)).await?;
     let rate = carrier.take_one()?;
     // As it stands in the address: a path that does not decode is one more id that does not exist.
     match find(app, &carrier, request.match_info().query("id")).await {
@@ -60,7 +59,7 @@ async fn answer(request: &HttpRequest, app: &App) -> Result<HttpResponse, Proble
     }
 }
 
-async fn find(app: &App, carrier: &Arc<Carrier>, id: &str) -> Result<(ReportId, FoundReport), Problem> {
+async fn find(app: &App, carrier: &Caller, id: &str) -> Result<(ReportId, FoundReport), Problem> {
     let id = ReportId::parse(id).ok_or_else(Problem::no_such_report)?;
     let owner = carrier.id;
     match app.reads.run(move |connection| find_report(connection, id, owner.as_bytes())).await? {

@@ -4,7 +4,8 @@ use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use super::authenticate::{Carrier, RateFields};
+use super::authenticate::{Caller, RateFields, authenticate};
+use crate::domain::carrier::Scope;
 use crate::domain::submission::{RawReport, Submission};
 use crate::domain::vocabulary::{ReportStatus, Source};
 use crate::http::app::App;
@@ -41,7 +42,7 @@ pub async fn post_report(request: HttpRequest, mut body: web::Payload, app: web:
 }
 
 async fn take_report(request: &HttpRequest, body: &mut web::Payload, app: &App) -> Result<HttpResponse, Problem> {
-    let carrier = app.carriers.authenticate(request, &app.reads.pool).await?;
+    let carrier = authenticate(request, app, Some(Scope::Report)).await?;
     let rate = carrier.take_one()?;
     match take_authenticated(request, body, app, &carrier).await {
         Ok((accepted, renumbered)) => Ok(answer(&accepted, renumbered, &rate)),
@@ -53,7 +54,7 @@ async fn take_authenticated(
     request: &HttpRequest,
     body: &mut web::Payload,
     app: &App,
-    carrier: &Carrier,
+    carrier: &Caller,
 ) -> Result<(Accepted, bool), Problem> {
     let body = read_json_body(request, body, &app.body_limits).await?;
     let submission = {

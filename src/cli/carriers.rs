@@ -3,16 +3,18 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use clap::Subcommand;
+use anyhow::Context;
+use clap::{Args, Subcommand};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::carrier_keys::{self, KeyCommand};
 use crate::config::Config;
-use crate::domain::carrier::Attests;
+use crate::domain::carrier::{Addresses, Attests, Scopes};
 use crate::domain::clock::{Clock, Moment};
 use crate::enrol::{Terms, add_carrier};
 use crate::startup;
-use crate::store::carriers::{CarrierRow, list_carriers, revoke_carrier};
+use crate::store::carriers::{CarrierChange, CarrierRow, find_carrier, list_carriers, revoke_carrier, update_carrier};
 
 #[derive(Subcommand)]
 pub(super) enum CarrierCommand {
@@ -20,15 +22,18 @@ pub(super) enum CarrierCommand {
     Add {
         /// 1 to 64 of a-z, 0-9 and `-`.
         name: String,
-        /// Numbers the carrier vouches for: `any`, or E.164 prefixes such as `+8491,+8494`.
-        #[arg(long, default_value = "any", value_parser = Attests::parse)]
-        attests: Attests,
-        /// Requests per second, instead of `limits.carrier_per_second`.
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
-        per_second: Option<i32>,
-        /// Requests at once, instead of `limits.carrier_burst`.
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
-        burst: Option<i32>,
+        #[command(flatten)]
+        terms: TermArguments,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change a carrier's terms; those not named stay. A running gateway goes by them within half a second.
+    Set {
+        /// The carrier.
+        name: String,
+        #[command(flatten)]
+        terms: TermArguments,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -39,7 +44,7 @@ pub(super) enum CarrierCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Revoke a carrier's API key. A running gateway refuses it within half a second.
+    /// Revoke a carrier, with all its keys. A running gateway refuses it within half a second.
     Revoke {
         /// The carrier.
         name: String,
@@ -47,6 +52,70 @@ pub(super) enum CarrierCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Replace a carrier's API key: add another, let the carrier change over, revoke the old one.
+    #[command(subcommand)]
+    Key(KeyCommand),
+}
+
+#[derive(Args)]
+pub(super) struct TermArguments {
+    /// Numbers the carrier vouches for: `any`, or E.164 prefixes such as `+8491,+8494` [default: any].
+    #[arg(long, value_parser = Attests::parse)]
+    attests: Option<Attests>,
+    /// Requests per second, or `default` for `limits.carrier_per_second` [default: default].
+    #[arg(long, value_name = "N", value_parser = parse_limit)]
+    per_second: Option<Limit>,
+    /// Requests at once, or `default` for `limits.carrier_burst` [default: default].
+    #[arg(long, value_name = "N", value_parser = parse_limit)]
+    burst: Option<Limit>,
+    /// What the carrier may do: some of `report`, `mo`, `feed`, `feed_all`, with commas [default: report].
+    #[arg(long, value_name = "SCOPES", value_parser = Scopes::parse)]
+    scope: Option<Scopes>,
+    /// From where it may call: `any`, or networks such as `192.0.2.0/24,2001:db8::/32` [default: any].
+    #[arg(long, value_name = "NETWORKS", value_parser = Addresses::parse)]
+    address: Option<Addresses>,
+}
+
+/// A number, or none for the configured default.
+#[derive(Clone, Copy)]
+struct Limit(Option<i32>);
+
+fn parse_limit(text: &str) -> Result<Limit, String> {
+    if text == "default" {
+        return Ok(Limit(None));
+    }
+    let number = text.parse().ok().filter(|number| *number >= 1);
+    number
+        .map(|number| Limit(Some(number)))
+        .ok_or_else(|| format!("write a number from 1 to {}, or `default`", i32::MAX))
+}
+
+impl TermArguments {
+    fn into_terms(self) -> Terms {
+        let usual = Terms::default();
+        Terms {
+            attests: self.attests.unwrap_or(usual.attests),
+            per_second: self.per_second.and_then(|limit| limit.0),
+            burst: self.burst.and_then(|limit| limit.0),
+            scopes: self.scope.unwrap_or(usual.scopes),
+            addresses: self.address.unwrap_or(usual.addresses),
+        }
+    }
+
+    const fn is_empty(&self) -> bool {
+        let Self { attests, per_second, burst, scope, address } = self;
+        attests.is_none() && per_second.is_none() && burst.is_none() && scope.is_none() && address.is_none()
+    }
+
+    fn into_change(self) -> CarrierChange {
+        CarrierChange {
+            attests: self.attests.map(|attests| attests.to_text()),
+            per_second: self.per_second.map(|limit| limit.0),
+            burst: self.burst.map(|limit| limit.0),
+            scopes: self.scope.map(|scopes| scopes.to_string()),
+            addresses: self.address.map(|addresses| addresses.to_string()),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -61,6 +130,8 @@ struct Listed {
     id: Uuid,
     name: String,
     attests: String,
+    scopes: String,
+    addresses: String,
     per_second: Option<i32>,
     burst: Option<i32>,
     created_at: String,
@@ -73,11 +144,21 @@ impl From<CarrierRow> for Listed {
             id: Uuid::from_slice(&row.id).unwrap_or_default(),
             name: row.name,
             attests: row.attests,
+            scopes: row.scopes,
+            addresses: row.addresses,
             per_second: row.per_second,
             burst: row.burst,
             created_at: Moment(row.created_at).to_rfc3339(),
             revoked_at: row.revoked_at.map(|at| Moment(at).to_rfc3339()),
         }
+    }
+}
+
+impl Listed {
+    fn line(&self) -> String {
+        let Self { id, name, attests, scopes, addresses, .. } = self;
+        let state = self.revoked_at.as_ref().map_or_else(|| "active".to_owned(), |at| format!("revoked {at}"));
+        format!("{name:<24} {id} may {scopes} from {addresses}, attests {attests}, {state}")
     }
 }
 
@@ -89,8 +170,8 @@ pub(super) fn run(command: CarrierCommand, config: &Config, data: &Path) -> anyh
     let now = Clock::System.now();
     let mut out = io::stdout().lock();
     match command {
-        CarrierCommand::Add { name, attests, per_second, burst, json } => {
-            let carrier = add_carrier(&mut connection, &name, &Terms { attests, per_second, burst }, now)?;
+        CarrierCommand::Add { name, terms, json } => {
+            let carrier = add_carrier(&mut connection, &name, &terms.into_terms(), now)?;
             let added = Added { id: carrier.id, name: &carrier.name, api_key: &carrier.api_key };
             if json {
                 writeln!(out, "{}", serde_json::to_string(&added)?)?;
@@ -99,26 +180,38 @@ pub(super) fn run(command: CarrierCommand, config: &Config, data: &Path) -> anyh
                 writeln!(out, "{}", added.api_key)?;
             }
         }
+        CarrierCommand::Set { name, terms, json } => {
+            anyhow::ensure!(!terms.is_empty(), "name at least one term to change, such as --scope");
+            let changed = update_carrier(&mut connection, &name, &terms.into_change())?;
+            anyhow::ensure!(changed, "there is no carrier `{name}` that may call");
+            let row = find_carrier(&mut connection, &name)?.context("the carrier is gone")?;
+            let listed = Listed::from(row);
+            if json {
+                writeln!(out, "{}", serde_json::to_string(&listed)?)?;
+            } else {
+                writeln!(out, "{}", listed.line())?;
+            }
+        }
         CarrierCommand::List { json } => {
             let listed: Vec<Listed> = list_carriers(&mut connection)?.into_iter().map(Listed::from).collect();
             if json {
                 writeln!(out, "{}", serde_json::to_string_pretty(&listed)?)?;
             } else {
                 for carrier in listed {
-                    let state = carrier.revoked_at.map_or_else(|| "active".to_owned(), |at| format!("revoked {at}"));
-                    writeln!(out, "{:<24} {} attests {} {state}", carrier.name, carrier.id, carrier.attests)?;
+                    writeln!(out, "{}", carrier.line())?;
                 }
             }
         }
         CarrierCommand::Revoke { name, json } => {
             let revoked = revoke_carrier(&mut connection, &name, now.0)?;
-            anyhow::ensure!(revoked, "no carrier `{name}` has a good API key");
+            anyhow::ensure!(revoked, "there is no carrier `{name}` that may call");
             if json {
                 writeln!(out, "{}", serde_json::json!({ "name": name, "revoked_at": now.to_rfc3339() }))?;
             } else {
-                writeln!(out, "The API key of `{name}` is revoked.")?;
+                writeln!(out, "`{name}` is revoked, with all its keys.")?;
             }
         }
+        CarrierCommand::Key(command) => carrier_keys::run(command, &mut connection, now, &mut out)?,
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The command line. Every command works beside a running gateway.
 
+mod carrier_keys;
 mod carriers;
 mod cases;
 mod keys;

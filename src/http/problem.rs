@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::carrier_api::authenticate::RateFields;
 use crate::carrier_api::post_report::insert_rate;
+use crate::domain::carrier::Scope;
 use crate::domain::rejection::Rejection;
 use crate::intake::accept::{Refused, Unavailable};
 use crate::store::StoreError;
@@ -117,6 +118,18 @@ impl Problem {
     pub fn wrong_api_key() -> Self {
         let detail = "This API key is not known or was revoked. Ask the gateway's operator for a new one.";
         Self::new(StatusCode::UNAUTHORIZED, "api_key_unknown", detail)
+    }
+    #[must_use]
+    pub fn address_not_allowed() -> Self {
+        let detail = "This API key may not be used from your address. Ask the gateway's operator to allow it.";
+        Self::new(StatusCode::FORBIDDEN, "address_not_allowed", detail)
+    }
+    #[must_use]
+    pub fn scope_missing(scope: Scope) -> Self {
+        let scope = scope.as_str();
+        let detail =
+            format!("This needs the scope `{scope}`, which you do not have. Ask the gateway's operator for it.");
+        Self::new(StatusCode::FORBIDDEN, "scope_missing", detail)
     }
     #[must_use]
     pub fn carrier_over_limit(retry_after_s: u64) -> Self {

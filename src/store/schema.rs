@@ -57,13 +57,17 @@ diesel::table! {
     carriers (id) {
         id -> Binary,
         name -> Text,
-        key_hash -> Binary,
         attests -> Text,
         per_second -> Nullable<Integer>,
         burst -> Nullable<Integer>,
         created_at -> BigInt,
         revoked_at -> Nullable<BigInt>,
+        scopes -> Text,
+        addresses -> Text,
     }
+}
+diesel::table! {
+    api_keys (key_hash) { key_hash -> Binary, carrier_id -> Binary, created_at -> BigInt, revoked_at -> Nullable<BigInt>, }
 }
 diesel::table! {
     builder_cursor (id) { id -> Integer, seq -> BigInt, report_id -> Nullable<Binary>, furthest_seq -> BigInt, }

@@ -175,6 +175,51 @@ mod carrier {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn terms_are_given_shown_and_changed_one_by_one() {
+        let data = tempfile::tempdir().unwrap();
+        let given = ["carrier", "add", "vina", "--scope", "report,mo", "--address", "192.0.2.0/24,2001:db8::/32"];
+        on(data.path(), &given).await.expect_ok();
+        let listed = on(data.path(), &["carrier", "list", "--json"]).await.expect_json();
+        let shown = |carrier: &Value| (carrier["scopes"].clone(), carrier["addresses"].clone());
+        assert_eq!(shown(&listed[0]), (json!("report,mo"), json!("192.0.2.0/24,2001:db8::/32")));
+        let set = ["carrier", "set", "vina", "--scope", "feed_all", "--per-second", "7", "--json"];
+        let changed = on(data.path(), &set).await.expect_json();
+        assert_eq!(shown(&changed), (json!("feed_all"), json!("192.0.2.0/24,2001:db8::/32")));
+        assert_eq!((&changed["per_second"], &changed["burst"]), (&json!(7), &Value::Null));
+        let set = ["carrier", "set", "vina", "--per-second", "default", "--address", "any", "--json"];
+        let changed = on(data.path(), &set).await.expect_json();
+        assert_eq!((shown(&changed), &changed["per_second"]), ((json!("feed_all"), json!("any")), &Value::Null));
+        for wrong in [&["--scope", "all"][..], &["--address", "192.0.2.1/24"], &["--burst", "0"], &[]] {
+            let ran = on(data.path(), &[&["carrier", "set", "vina"], wrong].concat()).await;
+            assert_ne!(ran.code, Some(0), "{wrong:?}");
+        }
+        on(data.path(), &["carrier", "set", "nobody", "--scope", "mo"]).await.expect_refused();
+        let listed = on(data.path(), &["carrier", "list", "--json"]).await.expect_json();
+        assert_eq!(shown(&listed[0]), (json!("feed_all"), json!("any")));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn keys_are_added_listed_by_id_and_revoked_one_by_one() {
+        let data = tempfile::tempdir().unwrap();
+        let first = on(data.path(), &["carrier", "add", "vina", "--json"]).await.expect_json();
+        let second = on(data.path(), &["carrier", "key", "add", "vina", "--json"]).await.expect_json();
+        assert!(second["api_key"].as_str().unwrap().starts_with("sgk_"));
+        assert_ne!(first["api_key"], second["api_key"]);
+        on(data.path(), &["carrier", "key", "add", "vina"]).await.expect_refused();
+        let listed = on(data.path(), &["carrier", "key", "list", "vina", "--json"]).await.expect_json();
+        assert_eq!(listed.as_array().unwrap().len(), 2);
+        assert!(!listed.to_string().contains("sgk_"));
+        let id = listed[0]["id"].as_str().unwrap();
+        on(data.path(), &["carrier", "key", "revoke", "vina", id]).await.expect_ok();
+        on(data.path(), &["carrier", "key", "revoke", "vina", id]).await.expect_refused();
+        on(data.path(), &["carrier", "key", "revoke", "vina", ""]).await.expect_refused();
+        on(data.path(), &["carrier", "key", "revoke", "nobody", id]).await.expect_refused();
+        let listed = on(data.path(), &["carrier", "key", "list", "vina", "--json"]).await.expect_json();
+        assert!(!listed[0]["revoked_at"].is_null() && listed[1]["revoked_at"].is_null());
+        on(data.path(), &["carrier", "key", "add", "vina"]).await.expect_ok();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_carrier_is_revoked_once() {
         let data = tempfile::tempdir().unwrap();
         on(data.path(), &["carrier", "add", "vina"]).await.expect_ok();

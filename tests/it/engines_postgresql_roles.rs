@@ -209,7 +209,10 @@ fn an_intake_node_can_neither_choose_a_rows_place_nor_change_or_take_one_away() 
         "UPDATE journal.meta SET value = ''",
         "UPDATE journal.numbering SET xid_base = 0",
         "INSERT INTO key_checks (name, value) VALUES ('x', '')",
-        "INSERT INTO carriers (id, name, key_hash, attests, created_at) VALUES ('', '', '', '', 1)",
+        "INSERT INTO carriers (id, name, attests, created_at) VALUES ('', '', '', 1)",
+        "UPDATE carriers SET scopes = 'feed_all', addresses = 'any'",
+        "INSERT INTO api_keys (key_hash, carrier_id, created_at) VALUES ('', '', 1)",
+        "UPDATE api_keys SET revoked_at = NULL",
         "SELECT journal.make_partitions(1)",
         "CREATE TABLE public.mine (id INTEGER)",
     ] {
@@ -225,7 +228,7 @@ fn a_builder_cannot_read_what_is_sealed_nor_write_the_journal() {
         "SELECT envelope FROM journal.reports",
         "SELECT * FROM journal.reports",
         "SELECT sealed FROM journal.data_keys",
-        "SELECT key_hash FROM carriers",
+        "SELECT key_hash FROM api_keys",
         "UPDATE journal.reports SET owner = ''",
         "DELETE FROM journal.reports",
         "DELETE FROM cases",
@@ -251,6 +254,8 @@ fn a_review_node_cannot_change_the_journal() {
         "DELETE FROM key_checks",
         "UPDATE key_checks SET value = ''",
         "UPDATE journal.numbering SET xid_base = 0",
+        "DELETE FROM carriers",
+        "DELETE FROM api_keys",
     ] {
         expect_denied(&mut session, sql);
     }

@@ -23,6 +23,7 @@ mod api_get;
 mod api_limits;
 mod api_operators;
 mod api_repeats;
+mod api_scopes;
 mod cli;
 mod engines_postgresql_cuts;
 mod engines_postgresql_death;

@@ -77,18 +77,19 @@ fn many_nodes_that_start_at_once_migrate_once() {
     let counted = diesel::sql_query("SELECT count(*) AS migrations FROM __diesel_schema_migrations")
         .get_result::<Counted>(&mut database.connect())
         .unwrap();
-    assert_eq!(counted.migrations, 2);
+    assert_eq!(usize::try_from(counted.migrations).unwrap(), migrations_of("postgresql").len());
+}
+
+fn migrations_of(engine: &str) -> Vec<std::ffi::OsString> {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(engine);
+    let mut names: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    names
 }
 
 #[test]
 fn both_engines_have_migrations_of_the_same_names() {
-    let names = |engine: &str| {
-        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(engine);
-        let mut names: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        names.sort();
-        names
-    };
-    assert_eq!(names("sqlite"), names("postgresql"));
+    assert_eq!(migrations_of("sqlite"), migrations_of("postgresql"));
 }
 
 #[derive(QueryableByName)]

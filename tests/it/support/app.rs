@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use sha2::{Digest, Sha256};
 use spamgate::config::Config;
 use spamgate::domain::carrier::Attests;
 use spamgate::domain::clock::{Clock, Moment};
-use spamgate::enrol::{self, NewCarrier, Terms};
+use spamgate::enrol::{self, EnrolError, NewCarrier, Terms};
 use spamgate::startup::{self, Gateway, StartError};
+use spamgate::store::carriers::CarrierChange;
 use spamgate::store::cases::{CaseRow, list_cases};
 use spamgate::store::connection::{Connection, StoreLocation};
 use spamgate::store::{carriers, journal};
@@ -420,7 +422,11 @@ impl TestApp {
 
     /// Adds a carrier that vouches for these numbers.
     pub fn add_carrier_attesting(&self, name: &str, attests: &str) -> Carrier {
-        let terms = Terms { attests: Attests::parse(attests).unwrap(), per_second: None, burst: None };
+        self.add_carrier_with(name, Terms { attests: Attests::parse(attests).unwrap(), ..Terms::default() })
+    }
+
+    /// Adds a carrier on these terms.
+    pub fn add_carrier_with(&self, name: &str, terms: Terms) -> Carrier {
         let carrier = enrol::add_carrier(&mut self.connection(), name, &terms, self.clock.now()).unwrap();
         self.advance(NEW_CARRIER_SEEN_AFTER);
         carrier.into()
@@ -429,6 +435,24 @@ impl TestApp {
     /// Revokes a carrier's key.
     pub fn revoke_carrier(&self, name: &str) {
         assert!(carriers::revoke_carrier(&mut self.connection(), name, self.clock.now().0).unwrap());
+    }
+
+    /// Changes a carrier's terms.
+    pub fn change_carrier(&self, name: &str, change: &CarrierChange) {
+        assert!(carriers::update_carrier(&mut self.connection(), name, change).unwrap());
+    }
+
+    /// Adds an API key to a carrier.
+    pub fn add_api_key(&self, name: &str) -> Result<Carrier, EnrolError> {
+        let api_key = enrol::add_api_key(&mut self.connection(), name, self.clock.now())?;
+        self.advance(NEW_CARRIER_SEEN_AFTER);
+        Ok(Carrier { name: name.to_owned(), api_key: api_key.to_string() })
+    }
+
+    /// Revokes this API key; the carrier's other one stays.
+    pub fn revoke_api_key(&self, carrier: &Carrier) {
+        let key_hash = Sha256::digest(&carrier.api_key);
+        assert!(carriers::revoke_api_key(&mut self.connection(), &key_hash, self.clock.now().0).unwrap());
     }
 
     /// Waits until the builder has come to all that was taken.
