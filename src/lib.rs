@@ -6,7 +6,7 @@
 //! # The path of a report
 //!
 //! ```text
-//!  POST /v1/reports
+//!  POST /v1/reports                         (many: POST /v1/reports/batch, carrier_api/batch.rs)
 //!        │
 //!        ▼
 //!  http/routes.rs ──► carrier_api/post_report.rs

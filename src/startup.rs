@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::carrier_api::authenticate::{CarrierDefaults, CarrierRegistry};
+use crate::carrier_api::batch_gate::{BatchGate, BatchLimits};
 use crate::casework::builder::is_journal_replaced;
 use crate::casework::builder_thread::{BuilderBell, BuilderParts, BuilderSettings, BuilderThread};
 use crate::config::fast_url::FastUrl;
@@ -262,6 +263,12 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
         region: config.region()?,
         trusted_proxies: config.server.trusted_proxies.clone(),
         body_limits,
+        batches: BatchGate::new(BatchLimits {
+            lines_max: config.limits.batch_lines,
+            bytes_max: config.limits.batch_bytes,
+            batches_max: config.limits.batches_max,
+            per_carrier: config.limits.batches_per_carrier,
+        }),
         builder: bell,
         metrics,
     });

@@ -140,6 +140,17 @@ impl CarrierLimits {
         }
     }
 
+    /// Takes one item, for one report of many: without rate limit fields, for which its answer has no place.
+    ///
+    /// # Errors
+    /// 429 with the time to wait.
+    pub fn take_one_of_many(&self) -> Result<(), Problem> {
+        self.limiter.check().map(drop).map_err(|not_until| {
+            let wait = not_until.wait_time_from(GovernorClock::now(self.limiter.clock()));
+            Problem::carrier_over_limit(whole_seconds(wait))
+        })
+    }
+
     fn fields(&self, remaining: u32) -> RateFields {
         let full_in_s = self.burst.get().saturating_sub(remaining).div_ceil(self.per_second.get());
         let limit = header_value(format!("\"carrier\";r={remaining};t={full_in_s}"));

@@ -14,7 +14,7 @@ use crate::http::problem::Problem;
 use crate::intake::accept::{Accepted, Sender};
 
 /// Said when the sender was an old 11-digit number.
-const RENUMBERED_NOTICE: &str = "The sender's old 11-digit number was read as the number that replaced it in 2018.";
+pub const RENUMBERED_NOTICE: &str = "The sender's old 11-digit number was read as the number that replaced it in 2018.";
 
 #[derive(Serialize)]
 struct Answer<'a> {

@@ -206,6 +206,10 @@ pub struct LimitSettings {
     pub carrier_burst: NonZeroU32,
     pub queue_items: usize,
     pub queue_bytes: usize,
+    pub batch_lines: usize,
+    pub batch_bytes: usize,
+    pub batches_max: usize,
+    pub batches_per_carrier: usize,
 }
 
 /// From journal to cases.
@@ -327,6 +331,10 @@ impl Config {
             ("server.connections_max_per_worker", self.server.connections_max_per_worker, 1, 1 << 20),
             ("server.workers", self.server.workers, 0, 1_024),
             ("store.read_connections", usize::try_from(self.store.read_connections).unwrap_or(0), 1, 256),
+            ("limits.batch_lines", self.limits.batch_lines, 1, 1_000_000),
+            ("limits.batch_bytes", self.limits.batch_bytes, 1_024, 1 << 30),
+            ("limits.batches_max", self.limits.batches_max, 1, 1_024),
+            ("limits.batches_per_carrier", self.limits.batches_per_carrier, 1, 1_024),
             ("limits.queue_items", self.limits.queue_items, 1, 1 << 20),
             ("limits.queue_bytes", self.limits.queue_bytes, 1 << 16, 1 << 32),
             ("limits.reporters_max", self.limits.reporters_max, 1, 1 << 30),

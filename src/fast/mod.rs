@@ -67,6 +67,14 @@ impl FastState {
         }
     }
 
+    /// The same where the answer is at hand; none where somebody has to be asked.
+    pub fn admit_at_once(&self, probe: &Probe, take_quota: bool) -> Option<Admission> {
+        match self {
+            Self::Memory(memory) => Some(memory.admit(probe, take_quota)),
+            Self::Redis(_) => None,
+        }
+    }
+
     /// Remembers that the report is committed. Never waits.
     pub fn mark_stored(&self, probe: &Probe) {
         match self {

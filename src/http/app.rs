@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use super::body::BodyLimits;
 use super::problem::Problem;
 use crate::carrier_api::authenticate::CarrierRegistry;
+use crate::carrier_api::batch_gate::BatchGate;
 use crate::casework::builder_thread::BuilderBell;
 use crate::config::Role;
 use crate::domain::network::Network;
@@ -40,6 +41,8 @@ pub struct App {
     pub trusted_proxies: Vec<Network>,
     /// Bounds on bodies.
     pub body_limits: BodyLimits,
+    /// How many batches are taken at once.
+    pub batches: BatchGate,
     /// The builder's own word on how it does.
     pub builder: Arc<BuilderBell>,
     /// What is counted.

@@ -31,7 +31,7 @@ pub struct BodyLimits {
 /// # Errors
 /// 415, 413, 408, or 400 when the connection broke.
 pub async fn read_json_body(request: &HttpRequest, body: &mut Payload, limits: &BodyLimits) -> Result<Bytes, Problem> {
-    check_media_type(request)?;
+    check_media_type(request, MediaType::Json)?;
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if declared.is_some_and(|length: usize| length > limits.max_bytes) {
         return Err(Problem::body_too_large(limits.max_bytes));
@@ -91,15 +91,38 @@ impl MessageBody for Refusal {
     }
 }
 
-/// Compressed bodies are refused: a kilobyte can unpack to a gigabyte.
-fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
+/// What a body may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum MediaType {
+    /// One JSON document.
+    Json,
+    /// A JSON document a line.
+    Ndjson,
+}
+
+impl MediaType {
+    /// As it stands in `Content-Type`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Ndjson => "application/x-ndjson",
+        }
+    }
+}
+
+/// Whether the body is of this type and plain. Compressed bodies are refused: a kilobyte can unpack to a gigabyte.
+///
+/// # Errors
+/// 415.
+pub fn check_media_type(request: &HttpRequest, wanted: MediaType) -> Result<(), Problem> {
     let headers = request.headers();
     if headers.get(header::CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Problem::encoding_not_supported());
     }
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = media_type.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") { Ok(()) } else { Err(Problem::media_type_not_supported()) }
+    if essence.eq_ignore_ascii_case(wanted.as_str()) { Ok(()) } else { Err(Problem::media_type_not_supported(wanted)) }
 }
 
 /// Parses JSON into `T`.

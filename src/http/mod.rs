@@ -1,8 +1,10 @@
 //! The edge: routes, bodies, problem documents, health and metrics.
 
+pub mod answer_stream;
 pub mod app;
 pub mod body;
 pub mod client_ip;
+pub mod lines;
 pub mod ops;
 pub mod problem;
 pub mod routes;

@@ -8,6 +8,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
+use super::body::MediaType;
 use crate::carrier_api::authenticate::RateFields;
 use crate::carrier_api::post_report::insert_rate;
 use crate::domain::carrier::Scope;
@@ -67,6 +68,23 @@ struct Document<'a> {
     field: Option<&'a str>,
 }
 
+/// A problem document with what else would stand in the head of its answer.
+#[derive(Serialize)]
+pub struct ProblemPart<'a> {
+    #[serde(flatten)]
+    document: Document<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_s: Option<u64>,
+}
+
+impl ProblemPart<'_> {
+    /// The status that its own answer would have.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.document.status
+    }
+}
+
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         let detail = detail.into();
@@ -98,6 +116,33 @@ impl Problem {
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.0.code
+    }
+
+    /// The same about a line and not a whole body.
+    #[must_use]
+    pub fn in_a_line(mut self) -> Self {
+        let of_the_line = self.0.detail.strip_prefix("The body is not valid JSON: look at line 1, ");
+        if let Some(place) = of_the_line {
+            self.0.detail = format!("This line is not valid JSON: look at {place}").into();
+        }
+        self
+    }
+
+    fn document(&self) -> Document<'_> {
+        Document {
+            kind: "about:blank",
+            title: self.0.status.canonical_reason().unwrap_or_default(),
+            status: self.0.status.as_u16(),
+            code: self.0.code,
+            detail: &self.0.detail,
+            field: self.0.field.as_deref(),
+        }
+    }
+
+    /// The problem as part of an answer about many reports, which has one head for all.
+    #[must_use]
+    pub fn as_part(&self) -> ProblemPart<'_> {
+        ProblemPart { document: self.document(), retry_after_s: self.0.retry_after_s }
     }
 
     /// Counts the problem.
@@ -174,6 +219,41 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
     }
     #[must_use]
+    pub fn line_too_long(max_bytes: usize) -> Self {
+        let detail = format!("Send a line of at most {max_bytes} bytes.");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "line_too_long", detail)
+    }
+    #[must_use]
+    pub fn batch_too_many_lines(max_lines: usize) -> Self {
+        let detail = format!(
+            "A batch has at most {max_lines} reports. Nothing from this line on was read: send it in another batch."
+        );
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_many_lines", detail)
+    }
+    #[must_use]
+    pub fn batch_too_large(max_bytes: usize) -> Self {
+        let detail = format!(
+            "A batch has at most {max_bytes} bytes. Nothing from this line on was read: send it in another batch."
+        );
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_large", detail)
+    }
+    #[must_use]
+    pub fn too_many_batches() -> Self {
+        let detail = "As many batches as may be are being taken. Wait as `Retry-After` says and send the same again.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_batches", detail).retry_after(BUSY_RETRY_S)
+    }
+    #[must_use]
+    pub fn batch_too_slow() -> Self {
+        let detail =
+            "The rest of the batch did not arrive in time. Nothing from this line on was taken: send it again.";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)
+    }
+    #[must_use]
+    pub fn batch_broken() -> Self {
+        let detail = "The batch ended before its announced length. Nothing from this line on was taken: send it again.";
+        Self::new(StatusCode::BAD_REQUEST, "body_incomplete", detail)
+    }
+    #[must_use]
     pub fn body_too_slow() -> Self {
         let detail = "The body did not arrive in time. Send the same again.";
         Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)
@@ -189,8 +269,11 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding_not_supported", detail)
     }
     #[must_use]
-    pub fn media_type_not_supported() -> Self {
-        let detail = "Send the body as JSON, with `Content-Type: application/json`.";
+    pub fn media_type_not_supported(wanted: MediaType) -> Self {
+        let detail = match wanted {
+            MediaType::Json => "Send the body as JSON, with `Content-Type: application/json`.",
+            MediaType::Ndjson => "Send a report a line as JSON, with `Content-Type: application/x-ndjson`.",
+        };
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type_not_supported", detail)
     }
     #[must_use]
@@ -305,14 +388,7 @@ impl ResponseError for Problem {
             insert_rate(&mut response, rate);
         }
         response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json")));
-        let document = Document {
-            kind: "about:blank",
-            title: self.0.status.canonical_reason().unwrap_or_default(),
-            status: self.0.status.as_u16(),
-            code: self.0.code,
-            detail: &self.0.detail,
-            field: self.0.field.as_deref(),
-        };
+        let document = self.document();
         // Strings and a number always serialize.
         response.body(serde_json::to_vec(&document).unwrap_or_default())
     }

@@ -6,6 +6,7 @@ use actix_web::web::{self, ServiceConfig};
 use super::body::refuse;
 use super::ops;
 use super::problem::Problem;
+use crate::carrier_api::batch::post_batch;
 use crate::carrier_api::get_report::get_report;
 use crate::carrier_api::post_report::post_report;
 
@@ -15,6 +16,12 @@ pub fn public(config: &mut ServiceConfig) {
         .service(
             web::resource("/v1/reports")
                 .route(web::post().to(post_report))
+                .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("POST"), body) })),
+        )
+        .service(
+            // Before `{id}`, which it would else be.
+            web::resource("/v1/reports/batch")
+                .route(web::post().to(post_batch))
                 .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("POST"), body) })),
         )
         .service(reading("/v1/reports/{id}").route(web::get().to(get_report)));

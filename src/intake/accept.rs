@@ -1,6 +1,8 @@
 //! The path of one report, from parsed to acknowledged.
 
+use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -15,7 +17,8 @@ use crate::domain::rejection::Rejection;
 use crate::domain::report::{Report, ReportId};
 use crate::domain::submission::Submission;
 use crate::domain::vocabulary::{Harm, Source};
-use crate::fast::{Admission, FastState, Probe};
+pub use crate::fast::Admission;
+use crate::fast::{FastState, Probe};
 use crate::store::StoreError;
 use crate::store::connection::StoreLocation;
 use crate::store::journal::JournalRow;
@@ -65,6 +68,50 @@ pub enum Unavailable {
     QuotasFull,
 }
 
+/// A submission with all that tells it from others.
+pub struct Prepared {
+    submission: Submission,
+    identity: Identity,
+    probe: Probe,
+    too_old_or_early: Option<Rejection>,
+}
+
+impl Prepared {
+    /// The id it will have.
+    #[must_use]
+    pub fn id(&self) -> ReportId {
+        self.identity.id
+    }
+}
+
+/// A report that was let in.
+pub enum Begun {
+    /// It is stored already.
+    Stored(Accepted),
+    /// It is on its way to the disk.
+    Appending(Appending),
+}
+
+/// A report on its way to the disk; done when it is there, or will never be.
+pub struct Appending {
+    accepted: Option<Accepted>,
+    answer: oneshot::Receiver<Result<(), NotAppended>>,
+}
+
+impl Future for Appending {
+    type Output = Result<Accepted, Refused>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let unavailable = Refused::Unavailable(Unavailable::Store);
+        Poll::Ready(match ready!(Pin::new(&mut self.answer).poll(context)) {
+            Ok(Ok(())) => self.accepted.take().ok_or(unavailable),
+            Ok(Err(reason)) => Err(reason.into()),
+            // The writer ended without an answer: a false no is harmless, a false yes is not.
+            Err(_closed) => Err(unavailable),
+        })
+    }
+}
+
 /// Who sends the report.
 pub struct Sender<'a> {
     /// The carrier's UUID.
@@ -103,20 +150,65 @@ impl Intake {
     /// # Errors
     /// [`Refused`]. A retry with the same submission is always safe.
     pub async fn accept(&self, from: &Sender<'_>, submission: Submission) -> Result<Accepted, Refused> {
+        let prepared = self.prepare(from.owner, submission)?;
+        let admission = self.admit(&prepared).await;
+        match self.begin_append(from, prepared, admission)? {
+            Begun::Stored(accepted) => Ok(accepted),
+            Begun::Appending(appending) => match tokio::time::timeout(self.append_timeout, appending).await {
+                Ok(outcome) => outcome,
+                Err(_elapsed) => Err(Refused::Unavailable(Unavailable::TimedOut)),
+            },
+        }
+    }
+
+    /// The first step of [`Intake::accept`], for whoever takes many at once: computes what tells this report from others.
+    ///
+    /// # Errors
+    /// When the database was lost from sight.
+    pub fn prepare(&self, owner: Uuid, submission: Submission) -> Result<Prepared, Refused> {
         // What is remembered as stored may be gone from a database that was lost from sight: no yes without a look.
         if self.location.is_in_doubt() {
             return Err(Refused::Unavailable(Unavailable::Store));
         }
         let now = self.clock.now();
-        let identity = self.keys.identify(from.owner, &submission);
-        let probe = self.probe(from.owner, &identity, &submission, now);
-        let receipt = self.keys.receipt(identity.id);
+        let identity = self.keys.identify(owner, &submission);
+        let probe = self.probe(owner, &identity, &submission, now);
         // A stored report is answered before its age is looked at: a late retry still learns that it was taken.
         let too_old_or_early = submission.check_age(now).err();
-        let repeat = match self.fast.admit(&probe, too_old_or_early.is_none()).await {
+        Ok(Prepared { submission, identity, probe, too_old_or_early })
+    }
+
+    /// The second step: asks the fast state, and takes of the reporter's quota.
+    pub async fn admit(&self, prepared: &Prepared) -> Admission {
+        self.fast.admit(&prepared.probe, prepared.too_old_or_early.is_none()).await
+    }
+
+    /// The second step where it needs no waiting; none where it does.
+    #[must_use]
+    pub fn admit_at_once(&self, prepared: &Prepared) -> Option<Admission> {
+        self.fast.admit_at_once(&prepared.probe, prepared.too_old_or_early.is_none())
+    }
+
+    /// The second step as a future that borrows nothing, so that many can be on their way.
+    pub fn admit_later(&self, prepared: &Prepared) -> impl Future<Output = Admission> + 'static {
+        let (fast, probe, take_quota) =
+            (Arc::clone(&self.fast), prepared.probe.clone(), prepared.too_old_or_early.is_none());
+        async move { fast.admit(&probe, take_quota).await }
+    }
+
+    /// The third step: seals the report and queues it for the journal, unless it is stored already. Whoever drops the
+    /// answer before it is there does not take the report back.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub fn begin_append(&self, from: &Sender<'_>, prepared: Prepared, admission: Admission) -> Result<Begun, Refused> {
+        let Prepared { submission, identity, probe, too_old_or_early } = prepared;
+        let id = identity.id;
+        let accepted = |received_at, repeat| Accepted { id, receipt: self.keys.receipt(id), received_at, repeat };
+        let repeat = match admission {
             Admission::Stored => {
                 self.metrics.duplicates.inc();
-                return Ok(Accepted { id: identity.id, receipt, received_at: None, repeat: false });
+                return Ok(Begun::Stored(accepted(None, false)));
             }
             Admission::Conflict => return Err(Refused::IdReused),
             Admission::OverQuota { retry_after_s } => return Err(Refused::ReporterOverQuota { retry_after_s }),
@@ -126,9 +218,20 @@ impl Intake {
         if let Some(rejection) = too_old_or_early {
             return Err(Refused::Rejected(rejection));
         }
-        let id = identity.id;
-        self.append(from, submission, identity, probe).await?;
-        Ok(Accepted { id, receipt, received_at: Some(now), repeat })
+        let accepted = accepted(Some(probe.now), repeat);
+        let (reply, answer) = oneshot::channel();
+        let entry = match self.seal(from, submission, identity, probe.now) {
+            Ok((report, data_key)) => Entry { report, data_key, probe, reply: Some(reply) },
+            Err(error) => {
+                self.fast.give_back(&probe);
+                return Err(Refused::Envelope(error));
+            }
+        };
+        if let Err((entry, reason)) = self.queue.push(entry) {
+            self.fast.give_back(&entry.probe);
+            return Err(Refused::from(reason));
+        }
+        Ok(Begun::Appending(Appending { accepted: Some(accepted), answer }))
     }
 
     /// Compares what is remembered with the database, when that was lost from sight or is another: markers of an older epoch
@@ -164,33 +267,6 @@ impl Intake {
             hint_key: mix(owner, &identity.fingerprint),
             quota_key: mix(owner, &identity.reporter_tag),
             now,
-        }
-    }
-
-    async fn append(
-        &self,
-        from: &Sender<'_>,
-        submission: Submission,
-        identity: Identity,
-        probe: Probe,
-    ) -> Result<(), Refused> {
-        let (reply, answer) = oneshot::channel();
-        let entry = match self.seal(from, submission, identity, probe.now) {
-            Ok((report, data_key)) => Entry { report, data_key, probe, reply: Some(reply) },
-            Err(error) => {
-                self.fast.give_back(&probe);
-                return Err(Refused::Envelope(error));
-            }
-        };
-        if let Err((entry, reason)) = self.queue.push(entry) {
-            self.fast.give_back(&entry.probe);
-            return Err(Refused::from(reason));
-        }
-        match tokio::time::timeout(self.append_timeout, answer).await {
-            Ok(Ok(outcome)) => outcome.map_err(Refused::from),
-            // The writer ended without an answer: a false no is harmless, a false yes is not.
-            Ok(Err(_closed)) => Err(Refused::Unavailable(Unavailable::Store)),
-            Err(_elapsed) => Err(Refused::Unavailable(Unavailable::TimedOut)),
         }
     }
 

@@ -152,6 +152,13 @@ impl JournalQueue {
         self.lock().entries.len()
     }
 
+    /// Whether half of the room is taken. Who sends many at once then waits, so that there is room for those who send one.
+    #[must_use]
+    pub fn is_half_full(&self) -> bool {
+        let waiting = self.lock();
+        waiting.entries.len() > self.limits.items_max / 2 || waiting.bytes > self.limits.bytes_max / 2
+    }
+
     /// Whether none waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {

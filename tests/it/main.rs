@@ -14,6 +14,8 @@
 mod support;
 
 mod api_accept;
+mod api_batch;
+mod api_batch_bounds;
 mod api_bodies;
 mod api_carriers;
 mod api_cases;

@@ -18,7 +18,7 @@ use spamgate::store::carriers::CarrierChange;
 use spamgate::store::cases::{CaseRow, list_cases};
 use spamgate::store::connection::{Connection, StoreLocation};
 use spamgate::store::{carriers, journal};
-use spamgate::telemetry::metrics::Metrics;
+use spamgate::telemetry::metrics::{CodeLabel, Metrics};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -264,6 +264,11 @@ impl TestApp {
     /// What is counted.
     pub fn metrics(&self) -> Arc<Metrics> {
         self.with_gateway(|gateway| Arc::clone(&gateway.app.metrics))
+    }
+
+    /// How often a problem of this code was answered.
+    pub fn refused(&self, code: &'static str) -> u64 {
+        self.metrics().refused.get_or_create(&CodeLabel { code }).get()
     }
 
     fn address(&self) -> SocketAddr {

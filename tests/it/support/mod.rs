@@ -3,6 +3,7 @@
 mod ambush_proxy;
 mod answer;
 mod app;
+mod batch;
 mod chaos_proxy;
 mod commands;
 mod gateway_process;
