@@ -100,6 +100,14 @@ impl Carrier {
         self.limits.take_one()
     }
 
+    /// Takes one item, for one report of many: without rate limit fields, for which its answer has no place.
+    ///
+    /// # Errors
+    /// 429 with the time to wait.
+    pub fn take_one_of_many(&self) -> Result<(), Problem> {
+        self.limits.take_one_of_many()
+    }
+
     /// Whether it may do this, and from here.
     fn check(&self, scope: Option<Scope>, address: IpAddr) -> Result<(), Problem> {
         // First the address: who has stolen a key does not learn what it is good for.
@@ -140,11 +148,7 @@ impl CarrierLimits {
         }
     }
 
-    /// Takes one item, for one report of many: without rate limit fields, for which its answer has no place.
-    ///
-    /// # Errors
-    /// 429 with the time to wait.
-    pub fn take_one_of_many(&self) -> Result<(), Problem> {
+    fn take_one_of_many(&self) -> Result<(), Problem> {
         self.limiter.check().map(drop).map_err(|not_until| {
             let wait = not_until.wait_time_from(GovernorClock::now(self.limiter.clock()));
             Problem::carrier_over_limit(whole_seconds(wait))

@@ -5,7 +5,6 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,10 +14,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use tokio::time::{Instant, Sleep};
 
-use super::authenticate::{Carrier, RateFields};
+use super::authenticate::{Caller, RateFields, authenticate};
 use super::batch_gate::BatchPass;
 use super::batch_window::{Place, Window};
 use super::post_report::{RENUMBERED_NOTICE, insert_rate};
+use crate::domain::carrier::Scope;
 use crate::domain::submission::{RawReport, Submission};
 use crate::domain::vocabulary::Source;
 use crate::http::answer_stream::{AnswerWriter, answer_stream};
@@ -73,8 +73,8 @@ pub async fn post_batch(request: HttpRequest, body: web::Payload, app: web::Data
 }
 
 /// What can be said before the body is read. One item of the carrier's limit is taken here; the first line uses it.
-async fn enter(request: &HttpRequest, app: &App) -> Result<(Arc<Carrier>, RateFields, BatchPass), Problem> {
-    let carrier = app.carriers.authenticate(request, &app.reads.pool).await?;
+async fn enter(request: &HttpRequest, app: &App) -> Result<(Caller, RateFields, BatchPass), Problem> {
+    let carrier = authenticate(request, app, Some(Scope::Report)).await?;
     let rate = carrier.take_one()?;
     if let Err(problem) = check_media_type(request, MediaType::Ndjson) {
         return Err(problem.with_rate_unless_set(rate));
@@ -87,7 +87,7 @@ async fn enter(request: &HttpRequest, app: &App) -> Result<(Arc<Carrier>, RateFi
 
 struct Batch {
     app: web::Data<App>,
-    carrier: Arc<Carrier>,
+    carrier: Caller,
     lines: Lines,
     window: Window,
     answers: AnswerWriter,
@@ -128,13 +128,7 @@ enum Wait {
 }
 
 impl Batch {
-    fn new(
-        app: web::Data<App>,
-        carrier: Arc<Carrier>,
-        body: web::Payload,
-        answers: AnswerWriter,
-        pass: BatchPass,
-    ) -> Self {
+    fn new(app: web::Data<App>, carrier: Caller, body: web::Payload, answers: AnswerWriter, pass: BatchPass) -> Self {
         let limits = LineLimits {
             line_max_bytes: app.body_limits.max_bytes,
             body_max_bytes: app.batches.limits().bytes_max,
@@ -318,7 +312,7 @@ impl Batch {
     }
 }
 
-fn sender_of(carrier: &Carrier) -> Sender<'_> {
+fn sender_of(carrier: &Caller) -> Sender<'_> {
     Sender { owner: carrier.id, attests: &carrier.attests, source: Source::CarrierBatch }
 }
 
