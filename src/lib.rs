@@ -55,6 +55,7 @@ pub mod enrol;
 pub mod fast;
 pub mod http;
 pub mod intake;
+pub mod outbound;
 pub mod startup;
 pub mod store;
 pub mod telemetry;

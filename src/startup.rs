@@ -31,6 +31,7 @@ use crate::http::server;
 use crate::intake::accept::{Intake, probe_of_row};
 use crate::intake::journal_queue::{JournalQueue, QueueLimits};
 use crate::intake::journal_writer::{JournalWriter, WriterParts};
+use crate::outbound::desk::{Desk, DeskParts};
 use crate::store::connection::{Connection, ReadPool, StoreLocation};
 use crate::store::{StoreError, journal, keys};
 use crate::telemetry::metrics::Metrics;
@@ -50,6 +51,8 @@ const REMEMBER_CHUNK_ROWS: i64 = 5_000;
 /// What this node remembers itself beside Redis: enough for retries that come before their mark is written.
 const LOCAL_SEEN_MAX: usize = 100_000;
 
+/// Connections that write down carriers' answers.
+const ANSWER_CONNECTIONS: u32 = 2;
 /// How often the gateway looks whether the database it lost from sight is back.
 const TEND_EVERY: Duration = Duration::from_millis(100);
 /// How long between two tries to reach the database at start.
@@ -180,6 +183,7 @@ pub struct Gateway {
 struct Workers {
     writer: Option<Arc<JournalWriter>>,
     builder: Option<Arc<BuilderThread>>,
+    desk: Option<Arc<Desk>>,
 }
 
 /// Starts the gateway. Must be called within a Tokio runtime. Waits for a database that cannot be reached yet.
@@ -238,8 +242,14 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
         })?));
         builder_location.watch()?;
     }
+    if let Some(authority) = keys.authority_private {
+        let parts = DeskParts { location: location.clone(), authority, ring: Arc::clone(&ring) };
+        workers.desk = Some(Arc::new(Desk::start(parts)?));
+    }
     location.watch()?;
 
+    let authority = keys.authority_public.to_recipient()?;
+    let answers = Reads::new(location.open_pool(ANSWER_CONNECTIONS)?);
     let intake = Intake {
         keys: ring,
         sealer: Sealer::new(keys.authority_public, started_at.0)?,
@@ -260,6 +270,8 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
         intake,
         carriers: Arc::clone(&carriers),
         reads: Reads::new(pool.clone()),
+        answers,
+        authority,
         region: config.region()?,
         trusted_proxies: config.server.trusted_proxies.clone(),
         body_limits,
@@ -316,10 +328,11 @@ impl Gateway {
 
     /// Answers what is in hand, commits what is queued, builds the slice in hand, and ends.
     pub async fn stop(self) {
-        let Workers { writer, builder } = self.workers;
+        let Workers { writer, builder, desk } = self.workers;
         // Each waits for a thread that may hang in the database, and longest the builder, which nobody else waits for: so
         // at the same time, and on blocking threads, which leave the runtime free for what they wait for.
         let builder = tokio::task::spawn_blocking(move || builder.iter().for_each(|builder| builder.stop()));
+        let desk = tokio::task::spawn_blocking(move || desk.iter().for_each(|desk| desk.stop()));
         for handle in &self.handles {
             handle.stop(true).await;
         }
@@ -331,6 +344,7 @@ impl Gateway {
         let writer = tokio::task::spawn_blocking(move || writer.iter().for_each(|writer| writer.stop()));
         let _ = writer.await;
         let _ = builder.await;
+        let _ = desk.await;
         self.app.intake.fast.flush(MARKS_WRITTEN_MAX).await;
     }
 }

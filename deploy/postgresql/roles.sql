@@ -43,6 +43,11 @@ GRANT INSERT (
 GRANT INSERT ON journal.data_keys TO spamgate_intake;
 GRANT USAGE ON SEQUENCE journal.row_numbers TO spamgate_intake;
 GRANT SELECT ON carriers, api_keys, report_status TO spamgate_intake;
+-- Carriers are told what a review node has sealed to each.
+GRANT SELECT ON feed_items TO spamgate_intake;
+GRANT SELECT (carrier_id, public_key) ON feed_terms TO spamgate_intake;
+GRANT SELECT (id, carrier_id, position, body) ON carrier_requests TO spamgate_intake;
+GRANT SELECT (request_id, outcome, answer_tag, answered_at), INSERT ON request_answers TO spamgate_intake;
 
 -- Builder.
 GRANT SELECT (
@@ -60,8 +65,8 @@ GRANT EXECUTE ON FUNCTION journal.make_partitions(INTEGER), journal.is_default_p
 GRANT SELECT ON ALL TABLES IN SCHEMA public, journal TO spamgate_review;
 GRANT UPDATE ON builder_cursor, cases TO spamgate_review;
 GRANT UPDATE ON journal.meta TO spamgate_review;
-GRANT INSERT ON decisions, key_checks TO spamgate_review;
-GRANT INSERT, UPDATE ON carriers, api_keys TO spamgate_review;
+GRANT INSERT ON decisions, key_checks, carrier_requests TO spamgate_review;
+GRANT INSERT, UPDATE ON carriers, api_keys, feed_terms, feed_items TO spamgate_review;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO spamgate_review;
 
 COMMIT;

@@ -10,11 +10,14 @@ use uuid::Uuid;
 
 use super::carrier_keys::{self, KeyCommand};
 use crate::config::Config;
+use crate::crypto::recipient::RecipientKey;
 use crate::domain::carrier::{Addresses, Attests, Scopes};
 use crate::domain::clock::{Clock, Moment};
 use crate::enrol::{Terms, add_carrier};
 use crate::startup;
 use crate::store::carriers::{CarrierChange, CarrierRow, find_carrier, list_carriers, revoke_carrier, update_carrier};
+use crate::store::connection::Connection;
+use crate::store::feed;
 
 #[derive(Subcommand)]
 pub(super) enum CarrierCommand {
@@ -44,6 +47,17 @@ pub(super) enum CarrierCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Name a carrier's own numbers, beside those it attests: it is told of decided cases about them (scope `feed`).
+    OwnNumbers {
+        /// The carrier.
+        name: String,
+        /// E.164 prefixes such as `+8491,+8494`, or `none`. Who attests `any` owns none but these.
+        #[arg(value_parser = parse_prefixes)]
+        prefixes: Prefixes,
+    },
+    /// The public key that a carrier's senders are sealed to. Without one it is told nothing.
+    #[command(subcommand)]
+    FeedKey(FeedKeyCommand),
     /// Revoke a carrier, with all its keys. A running gateway refuses it within half a second.
     Revoke {
         /// The carrier.
@@ -115,6 +129,34 @@ impl TermArguments {
             scopes: self.scope.map(|scopes| scopes.to_string()),
             addresses: self.address.map(|addresses| addresses.to_string()),
         }
+    }
+}
+
+#[derive(Subcommand)]
+pub(super) enum FeedKeyCommand {
+    /// Set it. What the carrier was told before is sealed anew.
+    Set {
+        /// The carrier.
+        name: String,
+        /// X25519, 32 bytes: base64, or 64 hexadecimal digits.
+        key: String,
+    },
+    /// Take it away: nothing is told until another one is set.
+    Remove {
+        /// The carrier.
+        name: String,
+    },
+}
+
+/// E.164 prefixes with commas; may be empty.
+#[derive(Clone)]
+pub(super) struct Prefixes(String);
+
+fn parse_prefixes(text: &str) -> Result<Prefixes, String> {
+    match Attests::parse(text) {
+        Ok(Attests::Prefixes(prefixes)) => Ok(Prefixes(prefixes.join(","))),
+        _ if text == "none" => Ok(Prefixes(String::new())),
+        _ => Err("write E.164 prefixes such as `+8491,+8494`, or `none`".to_owned()),
     }
 }
 
@@ -202,6 +244,21 @@ pub(super) fn run(command: CarrierCommand, config: &Config, data: &Path) -> anyh
                 }
             }
         }
+        CarrierCommand::OwnNumbers { name, prefixes } => {
+            let was_set = feed::put_own_prefixes(&mut connection, &name, &prefixes.0)?;
+            anyhow::ensure!(was_set, "there is no carrier `{name}`");
+            writeln!(out, "The numbers of `{name}` are named.")?;
+        }
+        CarrierCommand::FeedKey(FeedKeyCommand::Set { name, key }) => {
+            let (recipient, bytes) = RecipientKey::from_text(&key)
+                .map_err(|_| anyhow::anyhow!("that is no X25519 public key: 32 bytes in base64 or hexadecimal"))?;
+            set_feed_key(&mut connection, &name, Some(&bytes))?;
+            writeln!(out, "Senders are sealed to the key {} of `{name}`.", recipient.id())?;
+        }
+        CarrierCommand::FeedKey(FeedKeyCommand::Remove { name }) => {
+            set_feed_key(&mut connection, &name, None)?;
+            writeln!(out, "`{name}` has no key: nothing is told.")?;
+        }
         CarrierCommand::Revoke { name, json } => {
             let revoked = revoke_carrier(&mut connection, &name, now.0)?;
             anyhow::ensure!(revoked, "there is no carrier `{name}` that may call");
@@ -213,5 +270,10 @@ pub(super) fn run(command: CarrierCommand, config: &Config, data: &Path) -> anyh
         }
         CarrierCommand::Key(command) => carrier_keys::run(command, &mut connection, now, &mut out)?,
     }
+    Ok(())
+}
+
+fn set_feed_key(connection: &mut Connection, name: &str, key: Option<&[u8]>) -> anyhow::Result<()> {
+    anyhow::ensure!(feed::put_public_key(connection, name, key)?, "there is no carrier `{name}`");
     Ok(())
 }

@@ -5,13 +5,19 @@ use std::path::Path;
 
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
+use uuid::Uuid;
 
+use crate::carrier_api::post_answer::NOTE_SEAL_INFO;
 use crate::config::Config;
-use crate::domain::clock::{Clock, Moment};
-use crate::domain::vocabulary::{CaseStatus, Channel};
+use crate::crypto::envelope::AuthorityPrivateKey;
+use crate::domain::clock::{Clock, MICROS_PER_DAY, Moment};
+use crate::domain::request::RequestKind;
+use crate::domain::vocabulary::{CaseStatus, Channel, ReasonClass};
+use crate::outbound::ask::{Ask, ask};
 use crate::startup;
 use crate::store::building::MIXED;
 use crate::store::cases::{self, CaseRow, Decided, Decision, DecisionRow};
+use crate::store::requests::{RequestOfCase, list_requests_of_case};
 
 /// As many digits in a row are taken for a phone number.
 const NUMBER_MIN_DIGITS: usize = 9;
@@ -29,10 +35,13 @@ pub(super) enum CasesCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Show one case with its decisions.
+    /// Show one case with its decisions, and what was asked of carriers.
     Show {
         /// Such as `VN-2026-7K3QXWA4`, in any case.
         reference: String,
+        /// Open the notes of carriers' answers. They may hold personal data, and need the authority's key.
+        #[arg(long)]
+        open_notes: bool,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -44,10 +53,33 @@ pub(super) enum CasesCommand {
         /// What was found.
         #[arg(long)]
         verdict: Verdict,
+        /// What kind of reason it is; carriers are told this alone. A case is upheld for a `violation`.
+        #[arg(long, value_name = "CLASS", value_parser = parse_class, help = class_help())]
+        class: Option<ReasonClass>,
         /// Why, in words that can be shown to both sides.
         #[arg(long)]
         reason: String,
         /// Who decides.
+        #[arg(long)]
+        by: String,
+    },
+    /// Ask a carrier to check or do something about a case. It reads the sender with its own key.
+    Request {
+        /// Such as `VN-2026-7K3QXWA4`, in any case.
+        reference: String,
+        /// Whom, by name.
+        #[arg(long)]
+        carrier: String,
+        /// What: check_subscriber, warn_subscriber, suspend_service, trace_origin or preserve_records.
+        #[arg(long, value_parser = parse_kind)]
+        kind: RequestKind,
+        /// More about it, for the carrier. Kept in clear: no number may stand in it.
+        #[arg(long)]
+        note: Option<String>,
+        /// Days until an answer is due.
+        #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(i64).range(1..=365))]
+        due_days: i64,
+        /// Who asks.
         #[arg(long)]
         by: String,
     },
@@ -105,6 +137,55 @@ struct Shown<'a> {
     reports_by_channel: ByChannel,
     reports_by_source: BySource,
     decisions: Vec<ShownDecision<'a>>,
+    requests: Vec<ShownRequest>,
+}
+
+#[derive(Serialize)]
+struct ShownRequest {
+    id: Uuid,
+    carrier: String,
+    kind: String,
+    requested_by: String,
+    requested_at: String,
+    due_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<ShownAnswer>,
+}
+
+#[derive(Serialize)]
+struct ShownAnswer {
+    outcome: String,
+    answered_at: String,
+    has_note: bool,
+    /// Only when it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+impl ShownRequest {
+    /// With `authority`, notes are opened.
+    fn of(request: RequestOfCase, authority: Option<&AuthorityPrivateKey>) -> anyhow::Result<Self> {
+        let id = Uuid::from_slice(&request.id)?;
+        let note = match (authority, &request.note) {
+            (Some(authority), Some(sealed)) => Some(authority.open_text(NOTE_SEAL_INFO, id.as_bytes(), sealed)?),
+            _ => None,
+        };
+        let answer = request.outcome.zip(request.answered_at).map(|(outcome, at)| ShownAnswer {
+            outcome,
+            answered_at: Moment(at).to_rfc3339(),
+            has_note: request.note.is_some(),
+            note,
+        });
+        Ok(Self {
+            id,
+            carrier: request.carrier,
+            kind: request.kind,
+            requested_by: request.requested_by,
+            requested_at: Moment(request.requested_at).to_rfc3339(),
+            due_at: Moment(request.due_at).to_rfc3339(),
+            answer,
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -124,6 +205,7 @@ struct BySource {
 #[derive(Serialize)]
 struct ShownDecision<'a> {
     verdict: &'a str,
+    reason_class: &'a str,
     reason: &'a str,
     decided_by: &'a str,
     decided_at: String,
@@ -134,13 +216,39 @@ pub(super) fn run(command: CasesCommand, config: &Config, data: &Path) -> anyhow
     let (_, mut connection) = startup::open_store(config, data)?;
     match command {
         CasesCommand::List { limit, json } => list(&mut connection, limit, json),
-        CasesCommand::Show { reference, json } => {
+        CasesCommand::Show { reference, open_notes, json } => {
             let reference = reference.to_ascii_uppercase();
             let found = cases::find_case(&mut connection, &reference)?;
             let (case, decisions) = found.ok_or_else(|| anyhow::anyhow!("there is no case {reference}"))?;
-            show(&case, &decisions, json)
+            let authority = if open_notes { Some(authority_key(config, data)?) } else { None };
+            let requests = list_requests_of_case(&mut connection, &reference)?
+                .into_iter()
+                .map(|request| ShownRequest::of(request, authority.as_ref()))
+                .collect::<anyhow::Result<Vec<_>>>()?;
+            show(&case, &decisions, requests, json)
         }
-        CasesCommand::Decide { reference, verdict, reason, by } => {
+        CasesCommand::Request { reference, carrier, kind, note, due_days, by } => {
+            let note = note.filter(|note| !note.trim().is_empty());
+            let text = note.as_deref().unwrap_or_default();
+            anyhow::ensure!(!by.trim().is_empty(), "--by must say something");
+            anyhow::ensure!(
+                text.chars().count() <= REASON_MAX_CHARACTERS,
+                "--note may have {REASON_MAX_CHARACTERS} characters"
+            );
+            anyhow::ensure!(
+                !holds_a_number(text) && !holds_a_number(&by),
+                "--note or --by seems to hold a phone number: both are kept in clear, so write it without"
+            );
+            let authority = authority_key(config, data)?;
+            let at = Clock::System.now();
+            let due_at = Moment(at.0.saturating_add(due_days.saturating_mul(MICROS_PER_DAY)));
+            let reference = reference.to_ascii_uppercase();
+            let asked =
+                Ask { reference: &reference, carrier: &carrier, kind, note: note.as_deref(), by: &by, at, due_at };
+            let id = ask(&mut connection, &authority, &asked)?;
+            Ok(writeln!(io::stdout(), "Asked `{carrier}`: request {id}, due {}.", due_at.to_rfc3339())?)
+        }
+        CasesCommand::Decide { reference, verdict, class, reason, by } => {
             anyhow::ensure!(!reason.trim().is_empty() && !by.trim().is_empty(), "--reason and --by must say something");
             anyhow::ensure!(
                 reason.chars().count() <= REASON_MAX_CHARACTERS,
@@ -154,8 +262,9 @@ pub(super) fn run(command: CasesCommand, config: &Config, data: &Path) -> anyhow
                 Verdict::Upheld => CaseStatus::Upheld,
                 Verdict::Dismissed => CaseStatus::Dismissed,
             };
+            let reason_class = reason_class(verdict, class)?;
             let decided_at = Clock::System.now();
-            let decision = Decision { verdict, reason: &reason, decided_by: &by, decided_at };
+            let decision = Decision { verdict, reason_class, reason: &reason, decided_by: &by, decided_at };
             let reference = reference.to_ascii_uppercase();
             match cases::decide_case(&mut connection, &reference, &decision)? {
                 Decided::Closed => Ok(writeln!(io::stdout(), "{reference} is {}.", verdict.as_str())?),
@@ -167,6 +276,42 @@ pub(super) fn run(command: CasesCommand, config: &Config, data: &Path) -> anyhow
             }
         }
     }
+}
+
+/// The class of a decision: an upheld case is upheld for a violation, and a dismissed one for anything else.
+fn reason_class(verdict: CaseStatus, class: Option<ReasonClass>) -> anyhow::Result<ReasonClass> {
+    match (verdict, class) {
+        (CaseStatus::Upheld, None | Some(ReasonClass::Violation)) => Ok(ReasonClass::Violation),
+        (CaseStatus::Upheld, Some(_)) => Err(anyhow::anyhow!("a case is upheld for a `violation` and nothing else")),
+        (_, Some(ReasonClass::Violation)) => Err(anyhow::anyhow!("a case is not dismissed for a `violation`")),
+        (_, class) => Ok(class.unwrap_or(ReasonClass::Other)),
+    }
+}
+
+fn parse_class(word: &str) -> Result<ReasonClass, String> {
+    ReasonClass::parse(word).ok_or_else(|| format!("one of {}", class_words()))
+}
+
+fn class_words() -> String {
+    ReasonClass::ALL.iter().map(|class| class.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn class_help() -> String {
+    let told = "What kind of reason it is; carriers are told this alone. A case is upheld for a `violation`.";
+    format!("{told} One of {}", class_words())
+}
+
+/// The key that opens envelopes.
+fn authority_key(config: &Config, data: &Path) -> anyhow::Result<AuthorityPrivateKey> {
+    let keys = startup::open(config, data)?.keys;
+    keys.authority_private.ok_or_else(|| anyhow::anyhow!("this node holds no private key: run it on a review node"))
+}
+
+fn parse_kind(word: &str) -> Result<RequestKind, String> {
+    RequestKind::parse(word).ok_or_else(|| {
+        let words: Vec<&str> = RequestKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        format!("one of {}", words.join(", "))
+    })
 }
 
 /// Whether a text has as many digits as a phone number with no letter between them.
@@ -221,7 +366,7 @@ fn list(connection: &mut crate::store::connection::Connection, limit: i64, json:
     Ok(out.flush()?)
 }
 
-fn show(case: &CaseRow, decisions: &[DecisionRow], json: bool) -> anyhow::Result<()> {
+fn show(case: &CaseRow, decisions: &[DecisionRow], requests: Vec<ShownRequest>, json: bool) -> anyhow::Result<()> {
     let shown = Shown {
         row: Row::of(case),
         repeats: case.repeats,
@@ -238,11 +383,13 @@ fn show(case: &CaseRow, decisions: &[DecisionRow], json: bool) -> anyhow::Result
             .iter()
             .map(|decision| ShownDecision {
                 verdict: &decision.verdict,
+                reason_class: &decision.reason_class,
                 reason: &decision.reason,
                 decided_by: &decision.decided_by,
                 decided_at: Moment(decision.decided_at).to_rfc3339(),
             })
             .collect(),
+        requests,
     };
     let mut out = io::stdout().lock();
     if json {
@@ -258,9 +405,23 @@ fn show(case: &CaseRow, decisions: &[DecisionRow], json: bool) -> anyhow::Result
     for decision in &shown.decisions {
         writeln!(
             out,
-            "  {} {} by {}: {}",
-            decision.decided_at, decision.verdict, decision.decided_by, decision.reason
+            "  {} {} ({}) by {}: {}",
+            decision.decided_at, decision.verdict, decision.reason_class, decision.decided_by, decision.reason
         )?;
+    }
+    for request in &shown.requests {
+        write!(
+            out,
+            "  {} asked `{}`: {}, due {}",
+            request.requested_at, request.carrier, request.kind, request.due_at
+        )?;
+        match &request.answer {
+            Some(answer) => {
+                let note = answer.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+                writeln!(out, "; {} {}{note}", answer.answered_at, answer.outcome)?;
+            }
+            None => writeln!(out, "; not answered")?,
+        }
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
 use zeroize::Zeroizing;
 
 use super::mac::Secret;
+use super::recipient::{RecipientKey, open_sealed_with};
 use crate::domain::content::Content;
 use crate::domain::msisdn::Msisdn;
 use crate::domain::report::ReportId;
@@ -64,6 +65,14 @@ impl AuthorityPublicKey {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, EnvelopeError> {
         <EnvelopeKem as Kem>::PublicKey::from_bytes(bytes).map(Self).map_err(|_| EnvelopeError::BadAuthorityKey)
     }
+
+    /// The same key for single texts.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::BadAuthorityKey`].
+    pub fn to_recipient(&self) -> Result<RecipientKey, EnvelopeError> {
+        RecipientKey::from_bytes(&self.0.to_bytes())
+    }
 }
 
 /// The authority's private key; only review nodes hold it.
@@ -84,6 +93,14 @@ impl AuthorityPrivateKey {
     #[must_use]
     pub fn public_bytes(&self) -> Vec<u8> {
         EnvelopeKem::sk_to_pk(&self.0).to_bytes().to_vec()
+    }
+
+    /// Opens a text that was sealed to this key by [`RecipientKey::seal`].
+    ///
+    /// # Errors
+    /// [`EnvelopeError::Open`].
+    pub fn open_text(&self, info: &[u8], aad: &[u8], sealed: &str) -> Result<String, EnvelopeError> {
+        open_sealed_with(&self.0, info, aad, sealed)
     }
 
     /// Opens a data key that was sealed to this key.

@@ -33,6 +33,7 @@ struct StableKeys {
     receipt: MacKey,
     track: MacKey,
     mark: MacKey,
+    outbound: MacKey,
 }
 
 /// Sub-keys of one tag key id. Reporter and sender have two keys, so that a person who reports and is reported cannot
@@ -61,6 +62,7 @@ impl KeyRing {
                 receipt: MacKey::derive(stable, "spamgate v1 receipt"),
                 track: MacKey::derive(stable, "spamgate v1 track"),
                 mark: MacKey::derive(stable, "spamgate v1 mark"),
+                outbound: MacKey::derive(stable, "spamgate v1 outbound"),
             },
             tags: TagKeys {
                 reporter: MacKey::derive(tags, "spamgate v1 reporter"),
@@ -135,6 +137,25 @@ impl KeyRing {
     #[must_use]
     pub fn track_tag(&self, id: ReportId, reporter: Msisdn) -> [u8; 8] {
         self.stable.track.tag(&[id.as_bytes(), &reporter.last_four()])
+    }
+
+    /// The id of what a carrier is told: the same for ever, however often and by whatever way it is told.
+    #[must_use]
+    pub fn event_id(&self, carrier: &[u8], kind: &str, number: i64, at_micros: i64) -> uuid::Uuid {
+        let parts = [b"event", carrier, kind.as_bytes(), &number.to_be_bytes(), &at_micros.to_be_bytes()];
+        uuid::Builder::from_custom_bytes(self.stable.outbound.tag(&parts)).into_uuid()
+    }
+
+    /// What tells an answer to a request from another answer, without keeping its note.
+    #[must_use]
+    pub fn answer_tag(&self, request: &[u8], outcome: &str, note: Option<&str>) -> [u8; 16] {
+        self.stable.outbound.tag(&[b"answer", request, outcome.as_bytes(), note.unwrap_or_default().as_bytes()])
+    }
+
+    /// The half of a cursor that says *behind this very row*, so that a cursor of before a restore is not believed.
+    #[must_use]
+    pub fn cursor_tag(&self, carrier: &[u8], list: &str, position: i64, row: &[u8]) -> [u8; 8] {
+        self.stable.outbound.tag(&[b"cursor", carrier, list.as_bytes(), &position.to_be_bytes(), row])
     }
 
     /// The half of a marker that says *this store holds this report id*.

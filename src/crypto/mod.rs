@@ -4,3 +4,4 @@ pub mod envelope;
 pub mod key_files;
 pub mod key_ring;
 pub mod mac;
+pub mod recipient;

@@ -15,6 +15,18 @@ impl GroupKey {
     }
 }
 
+/// The tag of the sender whom a case with this key is about; none when the case is about a text, whoever sent it.
+#[must_use]
+pub fn sender_tag_of(group_key: &[u8]) -> Option<&[u8]> {
+    // The tag itself may hold any byte, so only the first two bars count.
+    let mut parts = group_key.splitn(3, |byte| *byte == b'|').skip(1);
+    match (parts.next()?, parts.next()?) {
+        (b"sender", tag) => Some(tag),
+        (b"sender+text", tags) => tags.get(..tags.len() / 2),
+        _ => None,
+    }
+}
+
 /// The grouping key of a report, or `None` when it makes no case and only adds to the figures.
 ///
 /// - A false claim is one case whoever sends it: fake news with text groups by the same text.
@@ -61,6 +73,21 @@ mod tests {
         assert!(spam.is_some());
         assert_eq!(spam, group_key(Category::Spam, SenderKind::Msisdn, SENDER, None));
         assert_ne!(spam, group_key(Category::Scam, SenderKind::Msisdn, SENDER, TEXT));
+    }
+
+    #[test]
+    fn a_key_tells_whom_a_case_is_about_unless_it_is_about_a_text() {
+        let bars: Option<&[u8]> = Some(b"|||||||tag|16byt");
+        for tag in [SENDER, bars] {
+            let known = group_key(Category::Spam, SenderKind::Msisdn, tag, TEXT);
+            assert_eq!(known.as_ref().and_then(|key| sender_tag_of(key.as_bytes())), tag);
+            let malformed = group_key(Category::Spam, SenderKind::Malformed, tag, TEXT);
+            assert_eq!(malformed.as_ref().and_then(|key| sender_tag_of(key.as_bytes())), tag);
+        }
+        for (category, kind) in [(Category::FakeNews, SenderKind::Msisdn), (Category::Scam, SenderKind::Hidden)] {
+            let text = group_key(category, kind, SENDER, TEXT);
+            assert_eq!(text.as_ref().and_then(|key| sender_tag_of(key.as_bytes())), None);
+        }
     }
 
     #[test]

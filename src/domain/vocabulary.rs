@@ -119,6 +119,23 @@ words! {
     }
 }
 words! {
+    /// What kind of reason a decision has: the part of it that carriers are told.
+    ReasonClass {
+        /// What was reported breaks a rule; the only class of a case that is upheld.
+        Violation = "violation",
+        /// Opinion, criticism, satire: not reportable.
+        LawfulExpression = "lawful_expression",
+        /// What was reported could not be shown.
+        NotProven = "not_proven",
+        /// The sender was forged, or somebody else was meant.
+        WrongSender = "wrong_sender",
+        /// The recipients had agreed to be written to or called.
+        Consented = "consented",
+        /// None of these.
+        Other = "other",
+    }
+}
+words! {
     /// Where a case stands.
     CaseStatus {
         /// It takes further reports and waits for a decision.

@@ -12,6 +12,7 @@ use crate::carrier_api::authenticate::CarrierRegistry;
 use crate::carrier_api::batch_gate::BatchGate;
 use crate::casework::builder_thread::BuilderBell;
 use crate::config::Role;
+use crate::crypto::recipient::RecipientKey;
 use crate::domain::network::Network;
 use crate::domain::submission::Region;
 use crate::intake::accept::Intake;
@@ -35,6 +36,10 @@ pub struct App {
     pub carriers: Arc<CarrierRegistry>,
     /// Reading the store.
     pub reads: Reads,
+    /// Writing down carriers' answers, by connections of their own: a read never waits for a writer.
+    pub answers: Reads,
+    /// What answers' notes are sealed to.
+    pub authority: RecipientKey,
     /// How numbers are read here.
     pub region: Region,
     /// Whose `X-Forwarded-For` is believed; see [`super::client_ip`].

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::body::MediaType;
 use crate::carrier_api::authenticate::RateFields;
 use crate::carrier_api::post_report::insert_rate;
+use crate::crypto::envelope::EnvelopeError;
 use crate::domain::carrier::Scope;
 use crate::domain::rejection::Rejection;
 use crate::intake::accept::{Refused, Unavailable};
@@ -299,6 +300,36 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", "The request's address or query cannot be read.")
     }
     #[must_use]
+    pub fn invalid_cursor() -> Self {
+        let detail = "This cursor was not given to you, or by a store that was restored since. Begin without `after`.";
+        Self::new(StatusCode::BAD_REQUEST, "invalid_cursor", detail).at("after")
+    }
+    #[must_use]
+    pub fn invalid_limit(max: i64) -> Self {
+        let detail = format!("Ask for 1 to {max} items.");
+        Self::new(StatusCode::BAD_REQUEST, "invalid_limit", detail).at("limit")
+    }
+    #[must_use]
+    pub fn feed_key_missing() -> Self {
+        let detail = "There is no public key to seal senders to. Give the gateway's operator an X25519 public key.";
+        Self::new(StatusCode::CONFLICT, "feed_key_missing", detail)
+    }
+    #[must_use]
+    pub fn no_such_request() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "request_not_found", "Nothing was asked of you under this id.")
+    }
+    #[must_use]
+    pub fn request_answered() -> Self {
+        let detail = "This request was answered otherwise before, and an answer stands. Write to the authority.";
+        Self::new(StatusCode::CONFLICT, "request_answered", detail)
+    }
+    /// Logs why.
+    #[must_use]
+    pub fn unsealed(error: &EnvelopeError) -> Self {
+        tracing::error!(%error, "a text could not be sealed");
+        Self::internal()
+    }
+    #[must_use]
     pub fn report_id_reused() -> Self {
         let detail = "This `report_id` was used for a report with another body. Give each report an id of its own.";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "report_id_reused", detail).at("report_id")
@@ -356,10 +387,7 @@ impl From<Refused> for Problem {
             Refused::Unavailable(Unavailable::Store) => Self::store_unavailable(),
             Refused::Unavailable(Unavailable::TimedOut) => Self::outcome_unknown(),
             Refused::Unavailable(Unavailable::QuotasFull) => Self::quotas_full(),
-            Refused::Envelope(error) => {
-                tracing::error!(%error, "a report could not be sealed");
-                Self::internal()
-            }
+            Refused::Envelope(error) => Self::unsealed(&error),
         }
     }
 }

@@ -7,7 +7,10 @@ use super::body::refuse;
 use super::ops;
 use super::problem::Problem;
 use crate::carrier_api::batch::post_batch;
+use crate::carrier_api::get_feed::get_feed;
 use crate::carrier_api::get_report::get_report;
+use crate::carrier_api::get_requests::get_requests;
+use crate::carrier_api::post_answer::post_answer;
 use crate::carrier_api::post_report::post_report;
 
 /// For carriers, on the public listener.
@@ -24,7 +27,14 @@ pub fn public(config: &mut ServiceConfig) {
                 .route(web::post().to(post_batch))
                 .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("POST"), body) })),
         )
-        .service(reading("/v1/reports/{id}").route(web::get().to(get_report)));
+        .service(reading("/v1/reports/{id}").route(web::get().to(get_report)))
+        .service(reading("/v1/feed").route(web::get().to(get_feed)))
+        .service(reading("/v1/requests").route(web::get().to(get_requests)))
+        .service(
+            web::resource("/v1/requests/{id}/answer")
+                .route(web::post().to(post_answer))
+                .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("POST"), body) })),
+        );
     common(config);
 }
 

@@ -6,7 +6,7 @@ use super::building;
 use super::connection::{Connection, write_transaction};
 use super::schema::{case_totals, cases, decisions};
 use crate::domain::clock::Moment;
-use crate::domain::vocabulary::CaseStatus;
+use crate::domain::vocabulary::{CaseStatus, ReasonClass};
 
 /// A case with its totals, as the list shows it.
 #[derive(Queryable, Selectable)]
@@ -57,6 +57,8 @@ pub struct CaseRow {
 pub struct DecisionRow {
     /// `upheld` or `dismissed`.
     pub verdict: String,
+    /// A word of `ReasonClass`.
+    pub reason_class: String,
     /// Why.
     pub reason: String,
     /// Who.
@@ -104,6 +106,8 @@ pub fn find_case(connection: &mut Connection, reference: &str) -> QueryResult<Op
 pub struct Decision<'a> {
     /// Upheld or dismissed.
     pub verdict: CaseStatus,
+    /// The part of the reason that carriers are told.
+    pub reason_class: ReasonClass,
     /// Why.
     pub reason: &'a str,
     /// Who.
@@ -126,7 +130,8 @@ pub enum Decided {
 }
 
 /// Closes a case. The decision takes effect at the builder's cursor: every report counted so far belongs to this case,
-/// every later one opens the next, and a rebuild finds the same line.
+/// every later one opens the next, and a rebuild finds the same line. Decisions are made one at a time, under the cursor's
+/// lock: their numbers come in the order of their commits, so whoever has seen one has seen all before it.
 ///
 /// # Errors
 /// As the database says.
@@ -152,6 +157,7 @@ pub fn decide_case(connection: &mut Connection, reference: &str, decision: &Deci
             .values((
                 decisions::case_id.eq(case_id),
                 decisions::verdict.eq(decision.verdict.as_str()),
+                decisions::reason_class.eq(decision.reason_class.as_str()),
                 decisions::reason.eq(decision.reason),
                 decisions::decided_by.eq(decision.decided_by),
                 decisions::decided_at.eq(decision.decided_at.0),

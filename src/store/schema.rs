@@ -92,6 +92,7 @@ diesel::table! {
         decided_by -> Text,
         decided_at -> BigInt,
         at_seq -> BigInt,
+        reason_class -> Text,
     }
 }
 diesel::table! {
@@ -149,7 +150,54 @@ diesel::table! {
         reports -> BigInt,
     }
 }
+diesel::table! {
+    feed_terms (carrier_id) {
+        carrier_id -> Binary,
+        own_prefixes -> Text,
+        public_key -> Nullable<Binary>,
+        published_for -> Nullable<Binary>,
+        published_decision -> BigInt,
+        last_position -> BigInt,
+    }
+}
+diesel::table! {
+    feed_items (carrier_id, position) {
+        carrier_id -> Binary,
+        position -> BigInt,
+        decision_id -> BigInt,
+        is_own -> Bool,
+        body -> Text,
+    }
+}
+diesel::table! {
+    carrier_requests (id) {
+        id -> Binary,
+        carrier_id -> Binary,
+        position -> BigInt,
+        case_id -> BigInt,
+        kind -> Text,
+        requested_by -> Text,
+        requested_at -> BigInt,
+        due_at -> BigInt,
+        body -> Text,
+    }
+}
+diesel::table! {
+    request_answers (request_id) {
+        request_id -> Binary,
+        outcome -> Text,
+        note -> Nullable<Text>,
+        answer_tag -> Binary,
+        answered_at -> BigInt,
+    }
+}
 
 diesel::allow_tables_to_appear_in_same_query!(cases, case_totals, decisions);
 diesel::joinable!(case_totals -> cases (case_id));
 diesel::joinable!(decisions -> cases (case_id));
+diesel::allow_tables_to_appear_in_same_query!(feed_terms, carriers);
+diesel::allow_tables_to_appear_in_same_query!(carrier_requests, request_answers, carriers, cases);
+diesel::joinable!(feed_terms -> carriers (carrier_id));
+diesel::joinable!(carrier_requests -> carriers (carrier_id));
+diesel::joinable!(carrier_requests -> cases (case_id));
+diesel::joinable!(request_answers -> carrier_requests (request_id));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use spamgate::casework::builder::begin_rebuild;
 use spamgate::domain::clock::{Clock, Moment};
 use spamgate::domain::report::ReportId;
-use spamgate::domain::vocabulary::CaseStatus;
+use spamgate::domain::vocabulary::{CaseStatus, ReasonClass};
 use spamgate::store::cases::{Decided, Decision, decide_case};
 use spamgate::store::connection::Connection;
 use spamgate::store::reports::{LookUp, find_report};
@@ -369,7 +369,13 @@ impl Run {
         let (reference, _) = found.unwrap();
         let (verdict, word) =
             if self.chance.happens(50) { (CaseStatus::Upheld, "upheld") } else { (CaseStatus::Dismissed, "dismissed") };
-        let decision = Decision { verdict, reason: "looked at", decided_by: "model", decided_at: Moment(self.now()) };
+        let decision = Decision {
+            verdict,
+            reason_class: ReasonClass::Other,
+            reason: "looked at",
+            decided_by: "model",
+            decided_at: Moment(self.now()),
+        };
         assert_eq!(decide_case(&mut self.connection, &reference, &decision).unwrap(), Decided::Closed);
         self.model.decide(case, word);
         self.note("decisions");

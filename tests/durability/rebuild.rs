@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use serde_json::Value;
 use spamgate::casework::builder::{BuildError, Turn, begin_rebuild, build_slice};
 use spamgate::domain::clock::Clock;
-use spamgate::domain::vocabulary::CaseStatus;
+use spamgate::domain::vocabulary::{CaseStatus, ReasonClass};
 use spamgate::store::cases::{Decided, Decision, decide_case};
 use spamgate::store::connection::Connection;
 use spamgate::store::journal::count_after;
@@ -61,7 +61,13 @@ fn decide_some(place: &Place, chance: &mut Chance, count: usize) {
             place.run(&["cases", "decide", reference, "--verdict", verdict, "--reason", "seen", "--by", "tester"]);
         } else {
             let decided_at = Clock::System.now();
-            let decision = Decision { verdict, reason: "seen", decided_by: "tester", decided_at };
+            let decision = Decision {
+                verdict,
+                reason_class: ReasonClass::Other,
+                reason: "seen",
+                decided_by: "tester",
+                decided_at,
+            };
             assert_eq!(decide_case(&mut place.connection(), reference, &decision).unwrap(), Decided::Closed);
         }
     }
@@ -283,7 +289,7 @@ on_every_engine! {
         begin_rebuild(&mut connection).unwrap();
         build_slice(&mut connection, "VN", 100).unwrap();
         let decision =
-            Decision { verdict: CaseStatus::Upheld, reason: "seen", decided_by: "tester", decided_at: Clock::System.now() };
+            Decision { verdict: CaseStatus::Upheld, reason_class: ReasonClass::Other, reason: "seen", decided_by: "tester", decided_at: Clock::System.now() };
         assert_eq!(decide_case(&mut connection, &reference, &decision).unwrap(), Decided::Rebuilding);
         build_all(&mut connection, 100);
         assert_eq!(decide_case(&mut connection, &reference, &decision).unwrap(), Decided::Closed);

@@ -168,6 +168,20 @@ async fn an_intake_node_cannot_read_back_what_it_has_taken() {
         expect_denied(&mut session, &format!("SELECT FROM {table}"));
         expect_denied(&mut session, &format!("DELETE FROM {table}"));
     }
+    // What carriers are told is for reading alone.
+    for change in [
+        "UPDATE feed_items SET body = ''",
+        "DELETE FROM feed_items",
+        "UPDATE feed_terms SET own_prefixes = '+'",
+        "UPDATE request_answers SET outcome = 'done'",
+        "DELETE FROM request_answers",
+        "SELECT note FROM request_answers",
+        "SELECT requested_by FROM carrier_requests",
+        "INSERT INTO carrier_requests (body) VALUES ('')",
+    ] {
+        expect_denied(&mut session, change);
+    }
+    session.batch_execute("SELECT * FROM feed_items").unwrap();
     // What it has to read.
     session.batch_execute("SELECT seq, report_id, owner, received_at FROM journal.arrivals").unwrap();
     session.batch_execute("SELECT report_id, conflict, reference FROM report_status").unwrap();

@@ -11,11 +11,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["domain", "crypto"]),
     ("fast", &["domain", "config", "telemetry"]),
     ("casework", &["domain", "crypto", "store", "telemetry"]),
+    ("outbound", &["domain", "crypto", "store", "telemetry"]),
     ("intake", &["domain", "crypto", "store", "fast", "casework", "telemetry"]),
     ("config", &["domain"]),
     ("telemetry", &["config"]),
-    ("http", &["domain", "store", "intake", "casework", "carrier_api", "config", "telemetry"]),
-    ("carrier_api", &["domain", "store", "intake", "http"]),
+    ("http", &["domain", "crypto", "store", "intake", "casework", "carrier_api", "config", "telemetry"]),
+    ("carrier_api", &["domain", "crypto", "store", "intake", "http"]),
 ];
 
 /// Where a foreign library may be named.
@@ -34,6 +35,8 @@ const MAY_NAME: &[MayName] = &[
             ("casework/builder.rs", "a slice is one transaction, begun here"),
             ("intake/journal_writer.rs", "a batch is one transaction, begun here"),
             ("enrol.rs", "its error is part of an error of ours"),
+            ("outbound/ask.rs", "its error is part of an error of ours"),
+            ("outbound/publish.rs", "its error is part of an error of ours"),
             ("startup.rs", "its error is part of an error of ours"),
         ],
     },

@@ -1,0 +1,2 @@
+DROP TABLE request_answers;
+DROP TABLE carrier_requests;

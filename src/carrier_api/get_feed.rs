@@ -1,0 +1,92 @@
+//! `GET /v1/feed`: cases that were decided, for the carriers whom they concern.
+
+use std::sync::Arc;
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::authenticate::{Carrier, authenticate};
+use super::paging::{Asked, Cursor, read_query};
+use super::post_report::insert_rate;
+use crate::domain::carrier::Scope;
+use crate::http::app::App;
+use crate::http::body::refuse;
+use crate::http::problem::Problem;
+use crate::store::feed::{find_item_decision, has_public_key, list_items_after};
+
+/// What a cursor of this list is signed for.
+const LIST: &str = "feed";
+
+/// A page as the store has it: position, decision, body.
+enum Page {
+    Items(Vec<(i64, i64, String)>),
+    /// It has no key to seal to.
+    NoKey,
+    /// The cursor names no item of this carrier.
+    UnknownCursor,
+}
+
+/// Handles the request.
+pub async fn get_feed(request: HttpRequest, body: web::Payload, app: web::Data<App>) -> HttpResponse {
+    match answer(&request, &app).await {
+        Ok(response) => response,
+        Err(problem) => {
+            problem.count(&app.metrics);
+            refuse(problem, body)
+        }
+    }
+}
+
+async fn answer(request: &HttpRequest, app: &App) -> Result<HttpResponse, Problem> {
+    let carrier = authenticate(request, app, Some(Scope::Feed)).await?;
+    let rate = carrier.take_one()?;
+    match read_page(request, app, &carrier).await {
+        Ok(page) => {
+            let mut response = HttpResponse::Ok();
+            insert_rate(&mut response, &rate);
+            response.insert_header((CONTENT_TYPE, "application/json")).insert_header((CACHE_CONTROL, "no-store"));
+            Ok(response.body(page))
+        }
+        Err(problem) => Err(problem.with_rate_unless_set(rate)),
+    }
+}
+
+async fn read_page(request: &HttpRequest, app: &App, carrier: &Carrier) -> Result<String, Problem> {
+    let Asked { after, limit } = read_query(request)?;
+    let (id, ring) = (carrier.id, Arc::clone(&app.intake.keys));
+    let sees_all = carrier.scopes.has(Scope::FeedAll);
+    let start = Cursor::behind(&ring, id.as_bytes(), LIST, 0, &[]);
+    let after = after.unwrap_or(start);
+    let behind =
+        move |position, decision: i64| Cursor::behind(&ring, id.as_bytes(), LIST, position, &decision.to_be_bytes());
+    let signer = behind.clone();
+    let page = app
+        .reads
+        .run(move |connection| {
+            let owner = id.as_bytes().as_slice();
+            if !has_public_key(connection, owner)? {
+                return Ok(Page::NoKey);
+            }
+            if after != start {
+                let decision = find_item_decision(connection, owner, after.position)?;
+                if decision.map(|decision| signer(after.position, decision)) != Some(after) {
+                    return Ok(Page::UnknownCursor);
+                }
+            }
+            // One more than asked for tells whether there are more.
+            Ok(Page::Items(list_items_after(connection, owner, after.position, sees_all, limit + 1)?))
+        })
+        .await?;
+    match page {
+        Page::NoKey => Err(Problem::feed_key_missing()),
+        Page::UnknownCursor => Err(Problem::invalid_cursor()),
+        Page::Items(mut items) => {
+            let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+            let has_more = items.len() > limit;
+            items.truncate(limit);
+            let next = items.last().map_or(after, |(position, decision, _)| behind(*position, *decision));
+            let bodies: Vec<&str> = items.iter().map(|(_, _, body)| body.as_str()).collect();
+            Ok(format!("{{\"items\":[{}],\"next\":\"{}\",\"more\":{has_more}}}", bodies.join(","), next.to_text()))
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Asking a carrier to check or do something about a case.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::sender::{CaseSpan, KnownSender, SealedSender};
+use crate::crypto::envelope::{AuthorityPrivateKey, EnvelopeError};
+use crate::crypto::recipient::RecipientKey;
+use crate::domain::clock::Moment;
+use crate::domain::request::RequestKind;
+use crate::store::StoreError;
+use crate::store::connection::Connection;
+use crate::store::requests::{NewRequest, find_addressee, insert_request};
+
+/// What a request's sender is sealed for: the `info` of HPKE.
+pub const REQUEST_SEAL_INFO: &[u8] = b"spamgate v1 request sender";
+
+/// Why a carrier was not asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Neither, or one of them.
+    #[error("there is no such case, or no such carrier whose key is good")]
+    NotFound,
+    /// Nothing can be sealed to it.
+    #[error("this carrier has no public key to seal the sender to: set one with `carrier feed-key set`")]
+    NoKey,
+    /// The case is about a text.
+    #[error("this case names no sender, and only its origin can be traced: ask for `trace_origin`")]
+    NoSender,
+    /// Sealing.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<diesel::result::Error> for AskError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// What is asked.
+pub struct Ask<'a> {
+    /// Of which case.
+    pub reference: &'a str,
+    /// Whom, by name.
+    pub carrier: &'a str,
+    /// What.
+    pub kind: RequestKind,
+    /// More about it, for the carrier; kept in clear.
+    pub note: Option<&'a str>,
+    /// Who asks.
+    pub by: &'a str,
+    /// Now.
+    pub at: Moment,
+    /// Until when.
+    pub due_at: Moment,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    id: String,
+    case: &'a str,
+    kind: &'static str,
+    sender: Option<SealedSender>,
+    note: Option<&'a str>,
+    requested_at: String,
+    due_at: String,
+}
+
+/// Asks a carrier. The id of the request.
+///
+/// # Errors
+/// [`AskError`]; nothing is asked then.
+pub fn ask(connection: &mut Connection, authority: &AuthorityPrivateKey, ask: &Ask<'_>) -> Result<Uuid, AskError> {
+    let addressee = find_addressee(connection, ask.reference, ask.carrier)?.ok_or(AskError::NotFound)?;
+    let key = addressee.public_key.as_deref().ok_or(AskError::NoKey)?;
+    let key = RecipientKey::from_bytes(key)?;
+    let span = CaseSpan {
+        reference: ask.reference,
+        group_key: &addressee.group_key,
+        opened_seq: addressee.opened_seq,
+        closed_seq: addressee.closed_seq,
+    };
+    let sender = KnownSender::open(connection, authority, &span)?;
+    if sender.is_none() && ask.kind != RequestKind::TraceOrigin {
+        return Err(AskError::NoSender);
+    }
+    let id = Uuid::now_v7();
+    let sender = sender.map(|sender| sender.seal(&key, REQUEST_SEAL_INFO, &id.to_string())).transpose()?;
+    let body = Body {
+        id: id.to_string(),
+        case: ask.reference,
+        kind: ask.kind.as_str(),
+        sender,
+        note: ask.note,
+        requested_at: ask.at.to_rfc3339(),
+        due_at: ask.due_at.to_rfc3339(),
+    };
+    let body = serde_json::to_string(&body).map_err(|_| EnvelopeError::Seal)?;
+    let request = NewRequest {
+        id: id.as_bytes(),
+        carrier_id: &addressee.carrier_id,
+        case_id: addressee.case_id,
+        kind: ask.kind.as_str(),
+        requested_by: ask.by,
+        requested_at: ask.at.0,
+        due_at: ask.due_at.0,
+        body: &body,
+    };
+    insert_request(connection, &request)?;
+    Ok(id)
+}

@@ -1,0 +1,119 @@
+//! The thread that tells carriers of what was decided, on the nodes that hold the authority's private key.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::publish::{PublishError, Publisher};
+use crate::crypto::envelope::AuthorityPrivateKey;
+use crate::crypto::key_ring::KeyRing;
+use crate::store::StoreError;
+use crate::store::connection::{Connection, StoreLocation};
+
+/// How often it looks for new decisions.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long after a failure it tries again.
+const RETRY_WAIT: Duration = Duration::from_secs(2);
+/// How long a stop waits for the transaction in hand.
+const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// What the desk works with.
+pub struct DeskParts {
+    /// Where the store is.
+    pub location: StoreLocation,
+    /// Opens envelopes.
+    pub authority: AuthorityPrivateKey,
+    /// Names events.
+    pub ring: Arc<KeyRing>,
+}
+
+/// A running desk; stops when told or dropped.
+pub struct Desk {
+    signal: Arc<Signal>,
+}
+
+#[derive(Default)]
+struct Signal {
+    stopping: AtomicBool,
+    /// Whether the thread has ended.
+    ended: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Signal {
+    fn sleep(&self, at_most: Duration) {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.changed.wait_timeout_while(ended, at_most, |_| !self.stopping.load(Ordering::SeqCst)));
+    }
+}
+
+impl Desk {
+    /// Starts it. It opens a connection of its own, again after each failure.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(parts: DeskParts) -> Result<Self, StoreError> {
+        let signal = Arc::<Signal>::default();
+        let shared = Arc::clone(&signal);
+        let run = move || {
+            if std::panic::catch_unwind(AssertUnwindSafe(|| work(&parts, &shared))).is_err() {
+                tracing::error!("telling carriers panicked: nothing is told until the gateway is started again");
+            }
+            *shared.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            shared.changed.notify_all();
+        };
+        std::thread::Builder::new().name("outbound".to_owned()).spawn(run).map_err(StoreError::Thread)?;
+        Ok(Self { signal })
+    }
+
+    /// Lets the transaction in hand finish, then stops.
+    pub fn stop(&self) {
+        self.signal.stopping.store(true, Ordering::SeqCst);
+        self.signal.changed.notify_all();
+        let ended = self.signal.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        // It may hang in the database; what it holds is rolled back then.
+        drop(self.signal.changed.wait_timeout_while(ended, STOP_WAIT, |ended| !*ended));
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        if !self.signal.stopping.load(Ordering::SeqCst) {
+            self.stop();
+        }
+    }
+}
+
+fn work(parts: &DeskParts, signal: &Signal) {
+    let mut open: Option<(Connection, u64)> = None;
+    let mut is_failing = false;
+    while !signal.stopping.load(Ordering::SeqCst) {
+        match take_turn(parts, &mut open) {
+            Ok(is_busy) => {
+                is_failing = false;
+                if !is_busy {
+                    signal.sleep(LOOK_EVERY);
+                }
+            }
+            Err(PublishError::Store(error)) if error.is_locked() => signal.sleep(LOOK_EVERY),
+            Err(error) => {
+                // Once per change, not once per try.
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::error!(%error, "carriers are not told of decisions until this is mended");
+                }
+                open = None;
+                signal.sleep(RETRY_WAIT);
+            }
+        }
+    }
+}
+
+fn take_turn(parts: &DeskParts, open: &mut Option<(Connection, u64)>) -> Result<bool, PublishError> {
+    let generation = parts.location.generation();
+    if open.as_ref().is_none_or(|(_, opened_in)| *opened_in != generation) {
+        *open = Some(parts.location.open_in_generation(StoreLocation::open)?);
+    }
+    let Some((connection, _)) = open.as_mut() else { return Ok(false) };
+    Publisher { authority: &parts.authority, ring: &parts.ring }.publish(connection)
+}
