@@ -142,6 +142,18 @@ mod tests {
     }
 
     #[test]
+    fn what_another_library_seals_in_the_same_way_is_opened() {
+        // Sealed with pyhpke 0.6.5 to the public half of 32 bytes 0x07.
+        let sealed = concat!(
+            "86glce0DCRmM2Rz826SBRX+bT6H2FVhLKwgQeo2YKXlpIEPlJqQG6a0W+a+miPCcyVEv+ACLC6+s",
+            "5tt/jnx/Ds2Q30mXkte4XwfW3jusvd4FCBQrlhkMyY5eVmXnQqR+4DD6yLbxT3OQGB0L67VO2Q==",
+        );
+        let aad = b"0193a5b4-0000-8000-8000-000000000001";
+        let opened = open_sealed(&pair(7).0, b"spamgate v1 feed sender", aad, sealed).unwrap();
+        assert_eq!(opened, "{\"kind\":\"msisdn\",\"value\":\"+84985931054\"}");
+    }
+
+    #[test]
     fn the_length_tells_no_number_from_another() {
         let key = RecipientKey::from_bytes(&pair(7).1).unwrap();
         let length = |text| key.seal(b"", b"", text).unwrap().len();
