@@ -82,7 +82,7 @@ pub enum Scope {
     Report,
     /// Forward what subscribers sent to a short code.
     Mo,
-    /// Read what was decided about senders that its own subscribers reported, and answer requests of the authority.
+    /// Read what was decided about its own numbers, and answer requests of the authority.
     Feed,
     /// Read what was decided about all senders.
     FeedAll,
