@@ -93,6 +93,11 @@ pub struct ServerSettings {
     pub ops_listen: SocketAddr,
     pub workers: usize,
     pub connections_max_per_worker: usize,
+    pub connections_max_per_address: u32,
+    pub connection_requests_max: u32,
+    pub connection_age_max_s: u64,
+    pub requests_max_per_worker: u32,
+    pub reads_shed_from_per_worker: u32,
     pub body_max_bytes: usize,
     pub body_timeout_ms: u64,
     pub append_timeout_ms: u64,
@@ -326,10 +331,14 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         self.region()?;
         self.fast.check()?;
+        let as_usize = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
         let bounds = [
             ("server.body_max_bytes", self.server.body_max_bytes, 1_024, 16 << 20),
             ("server.connections_max_per_worker", self.server.connections_max_per_worker, 1, 1 << 20),
-            ("server.workers", self.server.workers, 0, 1_024),
+            ("server.connection_requests_max", as_usize(self.server.connection_requests_max), 1, 1 << 31),
+            ("server.requests_max_per_worker", as_usize(self.server.requests_max_per_worker), 1, 1 << 20),
+            ("server.reads_shed_from_per_worker", as_usize(self.server.reads_shed_from_per_worker), 1, 1 << 20),
+            ("server.workers", self.server.workers, 0, 512),
             ("store.read_connections", usize::try_from(self.store.read_connections).unwrap_or(0), 1, 256),
             ("limits.batch_lines", self.limits.batch_lines, 1, 1_000_000),
             ("limits.batch_bytes", self.limits.batch_bytes, 1_024, 1 << 30),
@@ -355,6 +364,10 @@ impl Config {
             if !(1..=600_000).contains(&value) {
                 return Err(ConfigError::Value { setting, reason: "must be from 1 to 600000".to_owned() });
             }
+        }
+        if !(1..=604_800).contains(&self.server.connection_age_max_s) {
+            let reason = "must be from 1 to 604800".to_owned();
+            return Err(ConfigError::Value { setting: "server.connection_age_max_s", reason });
         }
         Ok(())
     }

@@ -71,15 +71,20 @@ async fn read_all(body: &mut Payload, max_bytes: usize) -> Result<Bytes, Problem
 /// chunked body for as long as its sender likes, and keep the connection for it; kept, it closes the connection.
 #[must_use]
 pub fn refuse(problem: Problem, unread: Payload) -> HttpResponse {
+    refuse_unread(problem, unread)
+}
+
+/// The same for any kind of unread rest.
+pub(super) fn refuse_unread(problem: Problem, unread: impl Unpin + 'static) -> HttpResponse {
     HttpResponse::from_error(problem).map_body(|_, answer| Refusal { answer, _unread: unread }.boxed())
 }
 
-struct Refusal {
+struct Refusal<U> {
     answer: BoxBody,
-    _unread: Payload,
+    _unread: U,
 }
 
-impl MessageBody for Refusal {
+impl<U: Unpin> MessageBody for Refusal<U> {
     type Error = Box<dyn std::error::Error>;
 
     fn size(&self) -> BodySize {

@@ -9,6 +9,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
 use super::body::MediaType;
+use super::framing::{HEAD_MAX_BYTES, REQUEST_LINE_MAX_BYTES};
 use crate::carrier_api::authenticate::RateFields;
 use crate::carrier_api::post_report::insert_rate;
 use crate::crypto::envelope::EnvelopeError;
@@ -17,6 +18,9 @@ use crate::domain::rejection::Rejection;
 use crate::intake::accept::{Refused, Unavailable};
 use crate::store::StoreError;
 use crate::telemetry::metrics::{CodeLabel, Metrics};
+
+/// The media type of problem documents.
+const MEDIA_TYPE: &str = "application/problem+json";
 
 /// When to try again after the store failed, seconds.
 const STORE_RETRY_S: u64 = 1;
@@ -127,6 +131,27 @@ impl Problem {
             self.0.detail = format!("This line is not valid JSON: look at {place}").into();
         }
         self
+    }
+
+    /// The whole answer, for a connection whose request never came to a handler. It announces the connection's end.
+    #[must_use]
+    pub fn to_http(&self) -> Vec<u8> {
+        let (status, body) = (self.0.status, self.to_json());
+        let retry_after = self.0.retry_after_s.map(|seconds| format!("retry-after: {seconds}\r\n")).unwrap_or_default();
+        let mut answer = format!(
+            "HTTP/1.1 {} {}\r\ncontent-length: {}\r\nconnection: close\r\ncontent-type: {MEDIA_TYPE}\r\n{retry_after}\r\n",
+            status.as_u16(),
+            status.canonical_reason().unwrap_or_default(),
+            body.len(),
+        )
+        .into_bytes();
+        answer.extend_from_slice(&body);
+        answer
+    }
+
+    fn to_json(&self) -> Vec<u8> {
+        // Strings and a number always serialize.
+        serde_json::to_vec(&self.document()).unwrap_or_default()
     }
 
     fn document(&self) -> Document<'_> {
@@ -330,6 +355,36 @@ impl Problem {
         Self::internal()
     }
     #[must_use]
+    pub fn malformed_request() -> Self {
+        let detail = "The request is not well-formed HTTP/1.1, or could be read in two ways. Use an HTTP library.";
+        Self::new(StatusCode::BAD_REQUEST, "malformed_request", detail)
+    }
+    #[must_use]
+    pub fn head_too_slow() -> Self {
+        let detail = "The head of the request did not arrive in time. Send the same again.";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "head_timeout", detail)
+    }
+    #[must_use]
+    pub fn head_too_large() -> Self {
+        let detail = format!("Send at most {HEAD_MAX_BYTES} bytes of headers, and at most 96 of them.");
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", detail)
+    }
+    #[must_use]
+    pub fn target_too_long() -> Self {
+        let detail = format!("Send a request line of at most {REQUEST_LINE_MAX_BYTES} bytes.");
+        Self::new(StatusCode::URI_TOO_LONG, "target_too_long", detail)
+    }
+    #[must_use]
+    pub fn shed() -> Self {
+        let detail = "Too many requests are in hand. Wait as `Retry-After` says and send the same again.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(BUSY_RETRY_S)
+    }
+    #[must_use]
+    pub fn too_many_connections() -> Self {
+        let detail = "Your address has as many connections as one may have. Use those for more than one request.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_connections", detail).retry_after(BUSY_RETRY_S)
+    }
+    #[must_use]
     pub fn report_id_reused() -> Self {
         let detail = "This `report_id` was used for a report with another body. Give each report an id of its own.";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "report_id_reused", detail).at("report_id")
@@ -400,7 +455,7 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.0.status);
         if !self.0.is_from_known_caller() {
-            // Strangers hold no connection: actix has no timer for the head of a second request.
+            // Strangers hold no connection.
             response.force_close();
         }
         if let Some(seconds) = self.0.retry_after_s {
@@ -415,9 +470,7 @@ impl ResponseError for Problem {
         if let Some(rate) = &self.0.rate {
             insert_rate(&mut response, rate);
         }
-        response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json")));
-        let document = self.document();
-        // Strings and a number always serialize.
-        response.body(serde_json::to_vec(&document).unwrap_or_default())
+        response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE)));
+        response.body(self.to_json())
     }
 }

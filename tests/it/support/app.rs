@@ -271,7 +271,8 @@ impl TestApp {
         self.metrics().refused.get_or_create(&CodeLabel { code }).get()
     }
 
-    fn address(&self) -> SocketAddr {
+    /// Where carriers call.
+    pub fn address(&self) -> SocketAddr {
         self.with_gateway(|gateway| gateway.address.expect("it takes reports"))
     }
 

@@ -70,6 +70,12 @@ impl GatewayProcess {
         format!("sgk_{}", word_after(&self.printed(), "sgk_"))
     }
 
+    /// The most memory it has had resident.
+    pub fn memory_max_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        word_after(&status, "VmHWM:").parse().unwrap()
+    }
+
     /// The directory of its keys.
     pub fn keys(&self) -> PathBuf {
         self.place.path().join("data/keys")
