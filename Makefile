@@ -1,7 +1,7 @@
 # `make test` is everything a change has to pass, but for format, lints and licences, which `.ci/run` adds.
 
-# What the tests start: PostgreSQL and Redis. setpriv ends servers with their test, and takes root away from PostgreSQL.
-DEBIAN_PACKAGES = postgresql redis-server procps util-linux
+# What the tests start: PostgreSQL, Redis and Kannel (with its fake SMSC). setpriv ends servers with their test, and takes root away from PostgreSQL.
+DEBIAN_PACKAGES = postgresql redis-server kannel kannel-extras procps util-linux
 
 .PHONY: test packages
 

@@ -39,6 +39,10 @@
 //!  carrier_api/get_report.rs, cli/cases.rs read them
 //! ```
 //!
+//! A subscriber's SMS comes by `carrier_api/mo/`: `domain/mo_syntax.rs` reads it, `domain/mo_reply.rs` says what the
+//! subscriber is told, and from `intake/accept.rs` on it is a report like any other. Who was not named may be told later:
+//! `intake/question.rs`, and in the counts `casework/amendment.rs`.
+//!
 //! Two rules carry the whole: a report is acknowledged only after the commit that holds it, and what counts is decided
 //! by the builder from the journal alone. The fast state only hurries; whatever it loses, the result is the same.
 //!

@@ -272,6 +272,7 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
         reads: Reads::new(pool.clone()),
         answers,
         authority,
+        fake_news_word: config.mo.word()?,
         region: config.region()?,
         trusted_proxies: config.server.trusted_proxies.clone(),
         body_limits,
@@ -396,6 +397,7 @@ async fn open_fast_state(config: &Config, clock: &Clock, metrics: &Arc<Metrics>)
         seen_max,
         reporters_max: config.limits.reporters_max,
         reporter_per_day: config.limits.reporter_per_day,
+        questions_max: config.mo.questions_max,
     };
     match config.fast.parsed_url()? {
         // A node that takes no reports asks nothing.

@@ -56,8 +56,8 @@ GRANT SELECT (
 ) ON journal.reports TO spamgate_builder;
 GRANT UPDATE ON builder_cursor TO spamgate_builder;
 GRANT SELECT, INSERT, UPDATE ON cases TO spamgate_builder;
-GRANT SELECT, INSERT, UPDATE, DELETE ON case_totals, voices, report_index, counted_fingerprints, caseless_figures
-    TO spamgate_builder;
+GRANT SELECT, INSERT, UPDATE, DELETE ON case_totals, voices, report_index, counted_fingerprints, caseless_figures,
+    amended_reports TO spamgate_builder;
 GRANT USAGE ON SEQUENCE cases_id_seq TO spamgate_builder;
 GRANT EXECUTE ON FUNCTION journal.make_partitions(INTEGER), journal.is_default_partition_used() TO spamgate_builder;
 

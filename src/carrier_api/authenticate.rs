@@ -11,6 +11,8 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::Bytes;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use governor::clock::Clock as GovernorClock;
 use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
@@ -259,8 +261,7 @@ impl CarrierRegistry {
     }
 
     /// The carrier whose key the request bears.
-    async fn find_by_key(self: &Arc<Self>, request: &HttpRequest, pool: &ReadPool) -> Result<Arc<Carrier>, Problem> {
-        let key = bearer(request).ok_or_else(Problem::no_api_key)?;
+    async fn find_by_key(self: &Arc<Self>, key: &[u8], pool: &ReadPool) -> Result<Arc<Carrier>, Problem> {
         // Found by hash, so the time a look-up takes tells nothing about keys.
         let key_hash: [u8; 32] = Sha256::digest(key).into();
         if let Some(carrier) = self.find(&key_hash) {
@@ -288,7 +289,27 @@ impl CarrierRegistry {
 /// 401 when there is no good key, the same for every reason that would tell something about keys; 403 when the carrier
 /// may not do this, or not from here.
 pub async fn authenticate(request: &HttpRequest, app: &App, scope: Option<Scope>) -> Result<Caller, Problem> {
-    let carrier = app.carriers.find_by_key(request, &app.reads.pool).await?;
+    let key = bearer(request).ok_or_else(Problem::no_api_key)?;
+    admit(request, app, key, scope).await
+}
+
+/// The same for an SMS gateway, which can send no header of its own choice: what it makes of `http://user:KEY@host/`
+/// (Basic) will do, and so will `key_parameter`, which other programs may log.
+///
+/// # Errors
+/// The same as for [`authenticate`].
+pub async fn authenticate_gateway(
+    request: &HttpRequest,
+    app: &App,
+    key_parameter: Option<&[u8]>,
+) -> Result<Caller, Problem> {
+    let of_basic = basic_key(request);
+    let key = bearer(request).or(of_basic.as_deref()).or(key_parameter).ok_or_else(Problem::no_api_key)?;
+    admit(request, app, key, Some(Scope::Mo)).await
+}
+
+async fn admit(request: &HttpRequest, app: &App, key: &[u8], scope: Option<Scope>) -> Result<Caller, Problem> {
+    let carrier = app.carriers.find_by_key(key, &app.reads.pool).await?;
     carrier.check(scope, client_ip(request, &app.trusted_proxies))?;
     Ok(Caller { carrier })
 }
@@ -301,6 +322,23 @@ fn header_value(text: String) -> HeaderValue {
 /// Whole seconds that are enough to wait, at least 1.
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+/// The key in `Authorization: Basic`: the password, whoever the user is; or both together when the user is `sgk_`.
+///
+/// Kannel breaks a header line after 76 characters of base64, which makes it unreadable. A name before a whole key is one
+/// byte too much, a key with a colon behind its prefix is not.
+fn basic_key(request: &HttpRequest) -> Option<Vec<u8>> {
+    let value = request.headers().get(header::AUTHORIZATION)?.as_bytes();
+    let (scheme, encoded) = value.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"Basic ") || encoded.len() > 4 * API_KEY_MAX_BYTES {
+        return None;
+    }
+    let decoded = BASE64.decode(encoded.trim_ascii()).ok()?;
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    let (user, password) = (decoded.get(..colon)?, decoded.get(colon + 1..)?);
+    let key = if user == API_KEY_PREFIX.as_bytes() { [user, password].concat() } else { password.to_vec() };
+    (1..=API_KEY_MAX_BYTES).contains(&key.len()).then_some(key)
 }
 
 fn bearer(request: &HttpRequest) -> Option<&[u8]> {

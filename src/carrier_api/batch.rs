@@ -237,7 +237,7 @@ impl Batch {
         let mut place = Place { line: self.line, bytes, renumbered: false };
         let prepared = self.parse(line).and_then(|submission| {
             place.renumbered = submission.sender_renumbered;
-            Ok(self.app.intake.prepare(self.carrier.id, submission)?)
+            Ok(self.app.intake.prepare(self.carrier.id, Source::CarrierBatch, submission)?)
         });
         match prepared {
             Ok(prepared) => {

@@ -7,6 +7,7 @@ pub mod batch_window;
 pub mod get_feed;
 pub mod get_report;
 pub mod get_requests;
+pub mod mo;
 pub mod paging;
 pub mod post_answer;
 pub mod post_report;

@@ -6,13 +6,15 @@
 
 use diesel::QueryResult;
 
+use super::amendment;
 use super::slice::Slice;
 use crate::domain::check_char;
 use crate::domain::clock::Moment;
+use crate::domain::vocabulary::EventKind;
 use crate::store::StoreError;
 use crate::store::building::{self, Cursor};
 use crate::store::connection::{Connection, write_transaction};
-use crate::store::journal;
+use crate::store::journal::{self, JournalRow};
 
 /// Random characters of a case reference before its check character: 35 bits.
 const REFERENCE_CHARACTERS: usize = 7;
@@ -67,14 +69,34 @@ pub fn build_slice(connection: &mut Connection, country: &str, slice_rows: i64) 
         let furthest_seq = cursor.furthest_seq.max(last.seq);
         let next = Cursor { seq: last.seq, report_id: Some(last.report_id.clone()), furthest_seq };
         let year = Moment(last.received_at).year();
-        let mut slice = Slice::load(connection, &rows, || draw_reference(country, year))?;
-        for row in &rows {
-            slice.add(connection, row)?;
-        }
-        let conflicts = slice.finish(connection)?;
+        let conflicts = build_rows(connection, &rows, || draw_reference(country, year))?;
         building::update_cursor(connection, &next)?;
         Ok(Turn { rows: rows.len(), conflicts, rebuild_began: false, cursor_seq: next.seq })
     })
+}
+
+/// Builds rows in. Amendments stand between slices: what they take back must be written by then.
+fn build_rows(
+    connection: &mut Connection,
+    rows: &[JournalRow],
+    mut draw_reference: impl FnMut() -> Result<String, BuildError>,
+) -> Result<usize, BuildError> {
+    let mut conflicts = 0;
+    for run in rows.chunk_by(|one, next| one.event == EventKind::Report && next.event == EventKind::Report) {
+        conflicts += match run {
+            [amendment] if amendment.event == EventKind::Amendment => {
+                amendment::apply(connection, amendment, &mut draw_reference)?
+            }
+            reports => {
+                let mut slice = Slice::load(connection, reports, &mut draw_reference)?;
+                for report in reports {
+                    slice.add(connection, report)?;
+                }
+                slice.finish(connection)?
+            }
+        };
+    }
+    Ok(conflicts)
 }
 
 /// Whether the row at the cursor is still the one that was built in. It is not after the journal was restored from a

@@ -94,6 +94,20 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
             return self.drop_twin(connection, row, first_seq);
         }
         self.first_seqs.insert(row.report_id.clone(), row.seq);
+        self.count_or_link(row)
+    }
+
+    /// Counts a report as what an amendment made of it. The index goes on saying where it stands itself (`index`).
+    pub(super) fn recount(&mut self, amendment: &'r JournalRow, index: &IndexRow) -> Result<(), BuildError> {
+        self.count_or_link(amendment)?;
+        if let Some(row) = self.index_rows.get_mut(amendment.report_id.as_slice()) {
+            row.seq = index.seq;
+            row.conflict = index.conflict;
+        }
+        Ok(())
+    }
+
+    fn count_or_link(&mut self, row: &'r JournalRow) -> Result<(), BuildError> {
         let repeated = self
             .counted
             .get(&row.fingerprint)
@@ -139,13 +153,7 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
                 self.add_voice(case_id, row, 1);
             }
             None => {
-                let key = FigureKey {
-                    day: row.received_at.div_euclid(MICROS_PER_DAY),
-                    category: row.category.as_str(),
-                    sender_kind: row.sender_kind.as_str(),
-                    channel: row.channel.as_str(),
-                };
-                *self.figures.entry(key).or_default() += 1;
+                *self.figures.entry(figure_key(row)).or_default() += 1;
             }
         }
         let counted = CountedRow {
@@ -315,7 +323,7 @@ fn grown<'v>(added: &VoiceRow<'v>, before: &'v VoiceBefore, voice: &Voice<'_>) -
     }
 }
 
-fn proof_of(before: &VoiceBefore) -> Proof {
+pub(super) fn proof_of(before: &VoiceBefore) -> Proof {
     Proof::parse(&before.proof).unwrap_or(Proof::None)
 }
 
@@ -362,11 +370,21 @@ fn empty_totals(case_id: i64, first: &JournalRow) -> TotalsRow {
 }
 
 /// How the count of voices that nobody entitled attests changes.
-fn foreign_change(before: Option<Proof>, now: Proof) -> i64 {
+pub(super) fn foreign_change(before: Option<Proof>, now: Proof) -> i64 {
     let foreign = |proof: Proof| proof <= Proof::Foreign;
     match before {
         None => i64::from(foreign(now)),
         Some(before) => -i64::from(foreign(before) && !foreign(now)),
+    }
+}
+
+/// Where a report without a case is counted.
+pub(super) fn figure_key(row: &JournalRow) -> FigureKey {
+    FigureKey {
+        day: row.received_at.div_euclid(MICROS_PER_DAY),
+        category: row.category.as_str(),
+        sender_kind: row.sender_kind.as_str(),
+        channel: row.channel.as_str(),
     }
 }
 

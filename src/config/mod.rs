@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use self::fast_url::{FastUrl, FastUrlError, SCHEMES};
+use crate::domain::mo_syntax::FakeNewsWord;
 use crate::domain::msisdn::HomeCountry;
 use crate::domain::network::Network;
 use crate::domain::submission::Region;
@@ -72,6 +73,8 @@ pub struct Config {
     pub fast: FastSettings,
     /// Bounds on what callers may send.
     pub limits: LimitSettings,
+    /// Subscribers' SMS.
+    pub mo: MoSettings,
     /// From journal to cases.
     pub builder: BuilderConfig,
     /// Where the gateway stands.
@@ -217,6 +220,26 @@ pub struct LimitSettings {
     pub batches_per_carrier: usize,
 }
 
+/// Subscribers' SMS.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "defaults.toml describes every setting")]
+pub struct MoSettings {
+    pub fake_news_word: String,
+    pub questions_max: usize,
+}
+
+impl MoSettings {
+    /// The word that begins a report of fake news.
+    ///
+    /// # Errors
+    /// When it is no word, or has a meaning already.
+    pub fn word(&self) -> Result<FakeNewsWord, ConfigError> {
+        FakeNewsWord::parse(&self.fake_news_word)
+            .map_err(|reason| ConfigError::Value { setting: "mo.fake_news_word", reason })
+    }
+}
+
 /// From journal to cases.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -331,8 +354,10 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         self.region()?;
         self.fast.check()?;
+        self.mo.word()?;
         let as_usize = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
         let bounds = [
+            ("mo.questions_max", self.mo.questions_max, 1, 1 << 24),
             ("server.body_max_bytes", self.server.body_max_bytes, 1_024, 16 << 20),
             ("server.connections_max_per_worker", self.server.connections_max_per_worker, 1, 1 << 20),
             ("server.connection_requests_max", as_usize(self.server.connection_requests_max), 1, 1 << 31),

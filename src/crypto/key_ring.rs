@@ -5,10 +5,12 @@
 
 use super::mac::{MacKey, Secret};
 use crate::domain::check_char;
+use crate::domain::content::Content;
 use crate::domain::msisdn::Msisdn;
 use crate::domain::report::{ReportId, Tag};
 use crate::domain::sender::{Sender, SenderKind};
 use crate::domain::submission::Submission;
+use crate::domain::vocabulary::{Category, Channel};
 
 /// Characters of a receipt before its check character: 55 bits.
 const RECEIPT_CHARACTERS: usize = 11;
@@ -84,26 +86,46 @@ impl KeyRing {
     /// is another report.
     #[must_use]
     pub fn identify(&self, owner: uuid::Uuid, submission: &Submission) -> Identity {
-        let mac = self.stable.report_id.tag(&[b"carrier", owner.as_bytes(), submission.external_id.as_bytes()]);
-        let text_tag = submission.content.as_ref().map(|content| {
-            let mut same_text = Vec::with_capacity(content.shown().len());
-            content.same_text_into(&mut same_text);
-            self.tags.text.tag(&[&same_text])
-        });
+        let text_tag = submission.content.as_ref().map(|content| self.text_tag(content));
         Identity {
-            id: ReportId::from_mac(mac),
+            id: self.report_id(owner, &submission.external_id),
             reporter_tag: self.reporter_tag(submission.reporter),
             sender_tag: self.sender_tag(&submission.sender),
             text_tag,
-            fingerprint: self.fingerprint(submission, text_tag.as_ref()),
+            fingerprint: self.fingerprint(&Claim {
+                reporter: submission.reporter,
+                sender: &submission.sender,
+                channel: submission.channel,
+                category: submission.category,
+                text_tag: text_tag.as_ref(),
+            }),
         }
     }
 
-    fn reporter_tag(&self, reporter: Msisdn) -> Tag {
+    /// Keyed hash of the same-text form.
+    #[must_use]
+    pub fn text_tag(&self, content: &Content) -> Tag {
+        let mut same_text = Vec::with_capacity(content.shown().len());
+        content.same_text_into(&mut same_text);
+        self.tags.text.tag(&[&same_text])
+    }
+
+    /// The id of what this carrier calls `external_id`.
+    #[must_use]
+    pub fn report_id(&self, owner: uuid::Uuid, external_id: &str) -> ReportId {
+        let mac = self.stable.report_id.tag(&[b"carrier", owner.as_bytes(), external_id.as_bytes()]);
+        ReportId::from_mac(mac)
+    }
+
+    /// Keyed hash of the reporter's number.
+    #[must_use]
+    pub fn reporter_tag(&self, reporter: Msisdn) -> Tag {
         self.tags.reporter.tag(&[b"v1|reporter|", reporter.e164().as_bytes()])
     }
 
-    fn sender_tag(&self, sender: &Sender) -> Option<Tag> {
+    /// Keyed hash of the sender; none when hidden.
+    #[must_use]
+    pub fn sender_tag(&self, sender: &Sender) -> Option<Tag> {
         match sender.kind() {
             SenderKind::Hidden => None,
             kind => Some(
@@ -112,17 +134,19 @@ impl KeyRing {
         }
     }
 
-    fn fingerprint(&self, submission: &Submission, text_tag: Option<&Tag>) -> Tag {
-        let reporter = submission.reporter.e164();
-        let sender_kind = submission.sender.kind().as_str();
-        submission.sender.with_canonical(|sender| {
+    /// What makes two reports the same.
+    #[must_use]
+    pub fn fingerprint(&self, claim: &Claim<'_>) -> Tag {
+        let reporter = claim.reporter.e164();
+        let sender_kind = claim.sender.kind().as_str();
+        claim.sender.with_canonical(|sender| {
             self.tags.fingerprint.tag(&[
                 reporter.as_bytes(),
                 sender,
                 sender_kind.as_bytes(),
-                submission.channel.as_str().as_bytes(),
-                submission.category.as_str().as_bytes(),
-                text_tag.map_or(&[][..], <[u8; 16]>::as_slice),
+                claim.channel.as_str().as_bytes(),
+                claim.category.as_str().as_bytes(),
+                claim.text_tag.map_or(&[][..], <[u8; 16]>::as_slice),
             ])
         })
     }
@@ -164,6 +188,12 @@ impl KeyRing {
         self.stable.mark.tag(&[b"store", store_epoch, id.as_bytes()])
     }
 
+    /// Proof that this gateway wrote what the fast state holds of a question, for this reporter and this store.
+    #[must_use]
+    pub fn mark_of_question(&self, store_epoch: &[u8], key: &[u8; 16], value: &[u8]) -> [u8; 8] {
+        self.stable.mark.tag(&[b"question", store_epoch, key, value])
+    }
+
     /// The half of a marker that says *with this body*. The parts are exactly what a journal row holds of the body, so
     /// that markers can be made anew from the journal.
     #[must_use]
@@ -182,6 +212,21 @@ impl KeyRing {
             &body.occurred_at_micros.to_be_bytes(),
         ])
     }
+}
+
+/// Who says what of whom.
+#[derive(Clone, Copy)]
+pub struct Claim<'a> {
+    /// The subscriber who reports.
+    pub reporter: Msisdn,
+    /// Who sent the message.
+    pub sender: &'a Sender,
+    /// SMS or call.
+    pub channel: Channel,
+    /// What the report claims.
+    pub category: Category,
+    /// Keyed hash of the same-text form.
+    pub text_tag: Option<&'a Tag>,
 }
 
 /// What two submissions of one report id must have in common to be a retry, and not a conflict.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::clock::{MICROS_PER_DAY, Moment};
 use super::sender::SenderKind;
-use super::vocabulary::{Category, Channel, Harm, Proof, Source};
+use super::vocabulary::{Category, Channel, EventKind, Harm, Proof, Source};
 
 /// A repeat is the same fingerprint less than this after a counted report: 24 h, in microseconds.
 /// The window starts at the counted report and does not slide.
@@ -60,8 +60,10 @@ pub type Tag = [u8; 16];
 /// What the journal keeps of a report, ready to be appended.
 #[derive(Clone)]
 pub struct Report {
-    /// Computed identity.
+    /// Computed identity; of an amendment, the identity of the report that it amends.
     pub id: ReportId,
+    /// What the row records.
+    pub event: EventKind,
     /// The way it came.
     pub source: Source,
     /// The carrier that sent it.

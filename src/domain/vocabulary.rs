@@ -79,6 +79,16 @@ words! {
         Web = "web",
     }
 }
+impl Source {
+    /// Whether a retry tells the same time. A subscriber's SMS may be forwarded without one, and then each try has another.
+    #[must_use]
+    pub const fn tells_time(self) -> bool {
+        match self {
+            Self::CarrierApi | Self::CarrierBatch | Self::Web => true,
+            Self::CarrierMo => false,
+        }
+    }
+}
 words! {
     /// How the reporter's number was proven, weakest first.
     Proof {

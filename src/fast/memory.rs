@@ -8,6 +8,7 @@ use std::mem;
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::asked::AskedTable;
 use super::quota::{DailyQuotas, Take};
 use super::{Admission, Probe};
 use crate::domain::clock::{Clock, MICROS_PER_SECOND};
@@ -103,6 +104,7 @@ struct Tables {
 pub struct MemoryState {
     shards: Vec<Mutex<Tables>>,
     quotas: DailyQuotas,
+    pub(super) asked: AskedTable,
 }
 
 /// How much the memory may hold.
@@ -114,6 +116,8 @@ pub struct MemoryLimits {
     pub reporters_max: usize,
     /// Reports a reporter may send a day.
     pub reporter_per_day: NonZeroU32,
+    /// Questions to reporters that wait for an answer.
+    pub questions_max: usize,
 }
 
 impl MemoryState {
@@ -124,7 +128,8 @@ impl MemoryState {
         let tables = || Tables { seen: Generations::new(half_max), hints: Generations::new(half_max) };
         Self {
             shards: (0..SHARDS).map(|_| Mutex::new(tables())).collect(),
-            quotas: DailyQuotas::new(limits.reporter_per_day, limits.reporters_max, clock),
+            quotas: DailyQuotas::new(limits.reporter_per_day, limits.reporters_max, clock.clone()),
+            asked: AskedTable::new(limits.questions_max, clock),
         }
     }
 
@@ -185,6 +190,7 @@ impl MemoryState {
     pub fn forget_all(&self) {
         self.forget_seen();
         self.quotas.forget_all();
+        self.asked.clear();
     }
 
     /// See [`super::FastState::forget_seen`].
@@ -209,7 +215,8 @@ mod tests {
     use crate::domain::report::ReportId;
 
     fn state(seen_max: usize) -> MemoryState {
-        let limits = MemoryLimits { seen_max, reporters_max: 1_000, reporter_per_day: NonZeroU32::new(2).unwrap() };
+        let reporter_per_day = NonZeroU32::new(2).unwrap();
+        let limits = MemoryLimits { seen_max, reporters_max: 1_000, reporter_per_day, questions_max: 10 };
         MemoryState::new(limits, Clock::mock(Moment(MICROS_PER_DAY)))
     }
     fn probe(number: u64) -> Probe {

@@ -3,6 +3,7 @@
 //! A filter and a budget, never the truth: it is read before the append and written after the commit, so whatever it
 //! loses or invents, the journal and the builder come to the same result.
 
+pub mod asked;
 pub mod memory;
 pub mod quota;
 pub mod redis;
@@ -96,6 +97,22 @@ impl FastState {
         match self {
             Self::Memory(memory) => memory.give_back(probe),
             Self::Redis(redis) => redis.give_back(probe),
+        }
+    }
+
+    /// Keeps what is remembered of a question to a reporter for ten minutes; false when it cannot be kept.
+    pub async fn put_question(&self, key: &[u8; 16], value: Vec<u8>) -> bool {
+        match self {
+            Self::Memory(memory) => memory.asked.put(*key, value),
+            Self::Redis(redis) => redis.put_question(key, value).await,
+        }
+    }
+
+    /// Finds what is remembered of the question to a reporter.
+    pub async fn find_question(&self, key: &[u8; 16]) -> Option<Vec<u8>> {
+        match self {
+            Self::Memory(memory) => memory.asked.find(key),
+            Self::Redis(redis) => redis.find_question(key).await,
         }
     }
 

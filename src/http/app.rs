@@ -13,6 +13,7 @@ use crate::carrier_api::batch_gate::BatchGate;
 use crate::casework::builder_thread::BuilderBell;
 use crate::config::Role;
 use crate::crypto::recipient::RecipientKey;
+use crate::domain::mo_syntax::FakeNewsWord;
 use crate::domain::network::Network;
 use crate::domain::submission::Region;
 use crate::intake::accept::Intake;
@@ -40,6 +41,8 @@ pub struct App {
     pub answers: Reads,
     /// What answers' notes are sealed to.
     pub authority: RecipientKey,
+    /// The word that begins a subscriber's report of fake news.
+    pub fake_news_word: FakeNewsWord,
     /// How numbers are read here.
     pub region: Region,
     /// Whose `X-Forwarded-For` is believed; see [`super::client_ip`].

@@ -32,6 +32,15 @@ pub struct BodyLimits {
 /// 415, 413, 408, or 400 when the connection broke.
 pub async fn read_json_body(request: &HttpRequest, body: &mut Payload, limits: &BodyLimits) -> Result<Bytes, Problem> {
     check_media_type(request, MediaType::Json)?;
+    read_body(request, body, limits).await
+}
+
+/// Reads a body of whatever media type. What is not read stays in `body`.
+///
+/// # Errors
+/// 415 when it is compressed, 413, 408, or 400 when the connection broke.
+pub async fn read_body(request: &HttpRequest, body: &mut Payload, limits: &BodyLimits) -> Result<Bytes, Problem> {
+    check_encoding(request)?;
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if declared.is_some_and(|length: usize| length > limits.max_bytes) {
         return Err(Problem::body_too_large(limits.max_bytes));
@@ -116,16 +125,23 @@ impl MediaType {
     }
 }
 
-/// Whether the body is of this type and plain. Compressed bodies are refused: a kilobyte can unpack to a gigabyte.
+/// Compressed bodies are refused: a kilobyte can unpack to a gigabyte.
+fn check_encoding(request: &HttpRequest) -> Result<(), Problem> {
+    let encoding = request.headers().get(header::CONTENT_ENCODING);
+    if encoding.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(Problem::encoding_not_supported());
+    }
+    Ok(())
+}
+
+/// Whether the body is of this type and plain.
 ///
 /// # Errors
 /// 415.
 pub fn check_media_type(request: &HttpRequest, wanted: MediaType) -> Result<(), Problem> {
-    let headers = request.headers();
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Err(Problem::encoding_not_supported());
-    }
-    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    check_encoding(request)?;
+    let media_type =
+        request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = media_type.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case(wanted.as_str()) { Ok(()) } else { Err(Problem::media_type_not_supported(wanted)) }
 }

@@ -5,6 +5,7 @@ pub mod app;
 pub mod body;
 pub mod client_ip;
 pub mod connection;
+pub mod form;
 pub mod framing;
 pub mod gate;
 pub mod lines;

@@ -17,7 +17,7 @@ use crate::domain::carrier::Scope;
 use crate::domain::rejection::Rejection;
 use crate::intake::accept::{Refused, Unavailable};
 use crate::store::StoreError;
-use crate::telemetry::metrics::{CodeLabel, Metrics};
+use crate::telemetry::metrics::Metrics;
 
 /// The media type of problem documents.
 const MEDIA_TYPE: &str = "application/problem+json";
@@ -173,7 +173,7 @@ impl Problem {
 
     /// Counts the problem.
     pub fn count(&self, metrics: &Metrics) {
-        metrics.refused.get_or_create(&CodeLabel { code: self.0.code }).inc();
+        metrics.count_refused(self.0.code);
     }
 }
 
@@ -218,6 +218,26 @@ impl Problem {
     pub fn invalid_json(line: usize, column: usize) -> Self {
         let detail = format!("The body is not valid JSON: look at line {line}, column {column}.");
         Self::new(StatusCode::BAD_REQUEST, "invalid_json", detail)
+    }
+    #[must_use]
+    pub fn parameter_missing(name: &'static str, escape: &'static str) -> Self {
+        let detail = format!("Add the parameter `{name}={escape}` to the address in the SMS gateway's configuration.");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "missing_field", detail).at(name)
+    }
+    #[must_use]
+    pub fn message_id_too_long(max_bytes: usize) -> Self {
+        let detail = format!("The SMS gateway's message id must have at most {max_bytes} bytes.");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_report_id", detail).at("id")
+    }
+    #[must_use]
+    pub fn duplicate_parameter() -> Self {
+        let detail = "Send each parameter once: one of them stands in the address or the form twice.";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "duplicate_field", detail)
+    }
+    #[must_use]
+    pub fn too_many_parameters(max: usize) -> Self {
+        let detail = format!("Send at most {max} parameters.");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many_fields", detail)
     }
     #[must_use]
     pub fn not_an_object() -> Self {

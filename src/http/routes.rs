@@ -10,6 +10,7 @@ use crate::carrier_api::batch::post_batch;
 use crate::carrier_api::get_feed::get_feed;
 use crate::carrier_api::get_report::get_report;
 use crate::carrier_api::get_requests::get_requests;
+use crate::carrier_api::mo::take_sms;
 use crate::carrier_api::post_answer::post_answer;
 use crate::carrier_api::post_report::post_report;
 
@@ -26,6 +27,12 @@ pub fn public(config: &mut ServiceConfig) {
             web::resource("/v1/reports/batch")
                 .route(web::post().to(post_batch))
                 .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("POST"), body) })),
+        )
+        .service(
+            web::resource("/v1/mo/{profile}")
+                .route(web::get().to(take_sms))
+                .route(web::post().to(take_sms))
+                .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("GET, POST"), body) })),
         )
         .service(reading("/v1/reports/{id}").route(web::get().to(get_report)))
         .service(reading("/v1/feed").route(web::get().to(get_feed)))

@@ -1,7 +1,7 @@
 //! The path of one report, from parsed to acknowledged.
 
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::domain::clock::{Clock, Moment};
 use crate::domain::rejection::Rejection;
 use crate::domain::report::{Report, ReportId};
 use crate::domain::submission::Submission;
-use crate::domain::vocabulary::{Harm, Source};
+use crate::domain::vocabulary::{EventKind, Harm, Source};
 pub use crate::fast::Admission;
 use crate::fast::{FastState, Probe};
 use crate::store::StoreError;
@@ -150,7 +150,7 @@ impl Intake {
     /// # Errors
     /// [`Refused`]. A retry with the same submission is always safe.
     pub async fn accept(&self, from: &Sender<'_>, submission: Submission) -> Result<Accepted, Refused> {
-        let prepared = self.prepare(from.owner, submission)?;
+        let prepared = self.prepare(from.owner, from.source, submission)?;
         let admission = self.admit(&prepared).await;
         match self.begin_append(from, prepared, admission)? {
             Begun::Stored(accepted) => Ok(accepted),
@@ -165,14 +165,14 @@ impl Intake {
     ///
     /// # Errors
     /// When the database was lost from sight.
-    pub fn prepare(&self, owner: Uuid, submission: Submission) -> Result<Prepared, Refused> {
+    pub fn prepare(&self, owner: Uuid, source: Source, submission: Submission) -> Result<Prepared, Refused> {
         // What is remembered as stored may be gone from a database that was lost from sight: no yes without a look.
         if self.location.is_in_doubt() {
             return Err(Refused::Unavailable(Unavailable::Store));
         }
         let now = self.clock.now();
         let identity = self.keys.identify(owner, &submission);
-        let probe = self.probe(owner, &identity, &submission, now);
+        let probe = self.probe(owner, source, &identity, &submission, now);
         // A stored report is answered before its age is looked at: a late retry still learns that it was taken.
         let too_old_or_early = submission.check_age(now).err();
         Ok(Prepared { submission, identity, probe, too_old_or_early })
@@ -221,14 +221,14 @@ impl Intake {
         let accepted = accepted(Some(probe.now), repeat);
         let (reply, answer) = oneshot::channel();
         let entry = match self.seal(from, submission, identity, probe.now) {
-            Ok((report, data_key)) => Entry { report, data_key, probe, reply: Some(reply) },
+            Ok((report, data_key)) => Entry { report, data_key, probe: Some(probe), reply: Some(reply) },
             Err(error) => {
                 self.fast.give_back(&probe);
                 return Err(Refused::Envelope(error));
             }
         };
         if let Err((entry, reason)) = self.queue.push(entry) {
-            self.fast.give_back(&entry.probe);
+            entry.probe.iter().for_each(|probe| self.fast.give_back(probe));
             return Err(Refused::from(reason));
         }
         Ok(Begun::Appending(Appending { accepted: Some(accepted), answer }))
@@ -251,22 +251,39 @@ impl Intake {
         Ok(())
     }
 
-    fn probe(&self, owner: Uuid, identity: &Identity, submission: &Submission, now: Moment) -> Probe {
+    /// Names the store in markers.
+    pub(super) fn epoch(&self) -> RwLockReadGuard<'_, Vec<u8>> {
+        self.store_epoch.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn probe(&self, owner: Uuid, source: Source, identity: &Identity, submission: &Submission, now: Moment) -> Probe {
         let body = BodyParts {
             fingerprint: &identity.fingerprint,
             harm: submission.harm.map(Harm::as_str),
             money_lost: submission.money_lost,
             province: submission.province.as_deref(),
-            occurred_at_micros: submission.occurred_at.0,
+            occurred_at_micros: if source.tells_time() { submission.occurred_at.0 } else { 0 },
         };
-        let epoch = self.store_epoch.read().unwrap_or_else(PoisonError::into_inner);
         Probe {
             id: identity.id,
-            store_mark: self.keys.mark_of_store(&epoch, identity.id),
+            store_mark: self.keys.mark_of_store(&self.epoch(), identity.id),
             body_mark: self.keys.mark_of_body(identity.id, &body),
             hint_key: mix(owner, &identity.fingerprint),
             quota_key: mix(owner, &identity.reporter_tag),
             now,
+        }
+    }
+
+    /// Hands a row that is no report of its own to the journal writer, and waits until it is committed.
+    pub(super) async fn append_event(&self, row: Report, data_key: Arc<DataKey>) -> Result<(), Refused> {
+        let (reply, answer) = oneshot::channel();
+        let entry = Entry { report: row, data_key, probe: None, reply: Some(reply) };
+        self.queue.push(entry).map_err(|(_, reason)| Refused::from(reason))?;
+        match tokio::time::timeout(self.append_timeout, answer).await {
+            Ok(Ok(outcome)) => outcome.map_err(Refused::from),
+            // The writer ended without an answer: a false no is harmless, a false yes is not.
+            Ok(Err(_closed)) => Err(Refused::Unavailable(Unavailable::Store)),
+            Err(_elapsed) => Err(Refused::Unavailable(Unavailable::TimedOut)),
         }
     }
 
@@ -282,6 +299,7 @@ impl Intake {
         let envelope = data_key.seal(identity.id, *reporter, sender, content.as_ref())?;
         let report = Report {
             id: identity.id,
+            event: EventKind::Report,
             source: from.source,
             owner: from.owner,
             reporter_tag: identity.reporter_tag,
@@ -319,7 +337,7 @@ impl From<NotAppended> for Refused {
 }
 
 /// One key of two: another carrier's subscriber or report is another. XOR of MACs under different inputs stays random.
-fn mix(owner: Uuid, tag: &[u8; 16]) -> [u8; 16] {
+pub(super) fn mix(owner: Uuid, tag: &[u8; 16]) -> [u8; 16] {
     let mut mixed = *tag;
     mixed.iter_mut().zip(owner.as_bytes()).for_each(|(to, from)| *to ^= *from);
     mixed
@@ -328,6 +346,10 @@ fn mix(owner: Uuid, tag: &[u8; 16]) -> [u8; 16] {
 /// The marker that a journal row would have been given: to fill the fast state at start.
 #[must_use]
 pub fn probe_of_row(keys: &KeyRing, store_epoch: &[u8], row: &JournalRow) -> Option<Probe> {
+    // An amendment's body is not the one that its report's retry has.
+    if row.event != EventKind::Report {
+        return None;
+    }
     let id = ReportId::from_stored(&row.report_id)?;
     let owner = Uuid::from_slice(&row.owner).ok()?;
     Some(Probe {

@@ -39,8 +39,8 @@ pub struct Entry {
     pub report: Report,
     /// The data key that sealed it, committed with the first report under it.
     pub data_key: Arc<DataKey>,
-    /// What the fast state is told afterwards.
-    pub probe: Probe,
+    /// What the fast state is told afterwards; nothing of an amendment, whose report it knows already.
+    pub probe: Option<Probe>,
     /// Who waits; none once answered.
     pub reply: Option<oneshot::Sender<Result<(), NotAppended>>>,
 }

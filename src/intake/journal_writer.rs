@@ -217,7 +217,7 @@ impl Worker {
     /// In three passes. Marks come before answers, so that a client's next try on this node is seen. Answers go out in one
     /// go, so that the threads that parse wake once for all of them. Memory is freed when nobody waits any more.
     fn acknowledge_all(&self, batch: &mut Vec<Entry>) {
-        batch.iter().for_each(|entry| self.parts.fast.mark_stored(&entry.probe));
+        batch.iter().filter_map(|entry| entry.probe.as_ref()).for_each(|probe| self.parts.fast.mark_stored(probe));
         self.parts.metrics.accepted.inc_by(u64::try_from(batch.len()).unwrap_or(0));
         for reply in batch.iter_mut().filter_map(|entry| entry.reply.take()) {
             // A client that left does not matter: the report is stored.
@@ -253,8 +253,10 @@ impl Worker {
     }
 
     fn refuse(&self, mut entry: Entry, reason: NotAppended) {
-        if reason != NotAppended::OutcomeUnknown {
-            self.parts.fast.give_back(&entry.probe);
+        if reason != NotAppended::OutcomeUnknown
+            && let Some(probe) = &entry.probe
+        {
+            self.parts.fast.give_back(probe);
         }
         self.parts.metrics.not_appended.inc();
         if let Some(reply) = entry.reply.take() {

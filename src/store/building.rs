@@ -12,7 +12,9 @@ use diesel::sqlite::SqliteConnection;
 
 use super::StoreError;
 use super::connection::Connection;
-use super::schema::{builder_cursor, case_totals, caseless_figures, cases, counted_fingerprints, report_index, voices};
+use super::schema::{
+    amended_reports, builder_cursor, case_totals, caseless_figures, cases, counted_fingerprints, report_index, voices,
+};
 use crate::domain::grouping::GroupKey;
 
 /// How far the builder has come.
@@ -110,6 +112,7 @@ pub fn delete_derived(connection: &mut Connection, furthest_seq: i64) -> QueryRe
     diesel::delete(report_index::table).execute(connection)?;
     diesel::delete(counted_fingerprints::table).execute(connection)?;
     diesel::delete(caseless_figures::table).execute(connection)?;
+    diesel::delete(amended_reports::table).execute(connection)?;
     update_cursor(connection, &Cursor { seq: 0, report_id: None, furthest_seq })
 }
 
@@ -125,7 +128,7 @@ pub fn cut_closed_spans(connection: &mut Connection, last_seq: i64) -> QueryResu
 }
 
 /// A report that is built in.
-#[derive(Insertable, Clone)]
+#[derive(Insertable, Queryable, Clone)]
 #[diesel(table_name = report_index, treat_none_as_default_value = false)]
 pub struct IndexRow {
     /// Computed id.

@@ -47,7 +47,7 @@ impl<'a> NewRow<'a> {
     fn of(report: &'a Report) -> Self {
         Self {
             report_id: report.id.as_bytes(),
-            event_kind: EventKind::Report.as_str(),
+            event_kind: report.event.as_str(),
             source: report.source.as_str(),
             owner: report.owner.as_bytes(),
             reporter_tag: &report.reporter_tag,
@@ -182,8 +182,10 @@ struct StoredRow {
 pub struct JournalRow {
     /// Place in the journal.
     pub seq: i64,
-    /// Computed id.
+    /// Computed id; of an amendment, that of the report it amends.
     pub report_id: Vec<u8>,
+    /// What it records.
+    pub event: EventKind,
     /// The way it came.
     pub source: Source,
     /// The carrier's UUID.
@@ -225,7 +227,7 @@ impl JournalRow {
             harm: self.harm.as_deref(),
             money_lost: self.money_lost,
             province: self.province.as_deref(),
-            occurred_at_micros: self.occurred_at,
+            occurred_at_micros: if self.source.tells_time() { self.occurred_at } else { 0 },
         }
     }
 }
@@ -235,11 +237,10 @@ impl TryFrom<StoredRow> for JournalRow {
 
     fn try_from(row: StoredRow) -> Result<Self, StoreError> {
         let unknown = |column| StoreError::UnknownWord { seq: row.seq, column };
-        // Amendments and withdrawals have no writer yet; a row of theirs must stop an older builder, not be skipped.
-        if EventKind::parse(&row.event_kind) != Some(EventKind::Report) {
-            return Err(unknown("event_kind"));
-        }
+        // Withdrawals have no writer yet; a row of theirs must stop an older builder, not be skipped.
+        let event = EventKind::parse(&row.event_kind).filter(|event| *event != EventKind::Withdrawal);
         Ok(Self {
+            event: event.ok_or_else(|| unknown("event_kind"))?,
             source: Source::parse(&row.source).ok_or_else(|| unknown("source"))?,
             proof: Proof::parse(&row.proof).ok_or_else(|| unknown("proof"))?,
             sender_kind: SenderKind::parse(&row.sender_kind).ok_or_else(|| unknown("sender_kind"))?,

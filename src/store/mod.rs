@@ -4,6 +4,7 @@
 //! thousands of rows are looked up or written at once the engines want different things, and a function has two ways:
 //! SQLite runs in this process, so one prepared statement a row is cheapest; PostgreSQL is asked once for all rows.
 
+pub mod amending;
 pub mod building;
 pub mod carriers;
 pub mod cases;

@@ -142,6 +142,12 @@ diesel::table! {
     }
 }
 diesel::table! {
+    amended_reports (report_id) {
+        report_id -> Binary,
+        seq -> BigInt,
+    }
+}
+diesel::table! {
     caseless_figures (day, category, sender_kind, channel) {
         day -> BigInt,
         category -> Text,

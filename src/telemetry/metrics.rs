@@ -58,6 +58,13 @@ pub struct Metrics {
     pub redis_marks_dropped: Counter,
 }
 
+impl Metrics {
+    /// Counts a refusal under its stable code.
+    pub fn count_refused(&self, code: &'static str) {
+        self.refused.get_or_create(&CodeLabel { code }).inc();
+    }
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("spamgate");

@@ -2,7 +2,8 @@
 //!
 //! Written from the rules and not from the code: a report id counts once; the same person saying the same within 24 h of
 //! a counted report is a repeat and no voice, and the window does not slide; a case is a known sender within a category,
-//! a false claim whoever sends it, or a text of a hidden or malformed sender; a decision closes the case there and then.
+//! a false claim whoever sends it, or a text of a hidden or malformed sender; a decision closes the case there and then;
+//! who was hidden may be told later, once, and then the report is counted anew, unless in a case that is decided.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,6 +77,11 @@ pub struct Report {
     pub received_at: i64,
     pub fate: Fate,
     pub case: Option<usize>,
+    /// Sent as an SMS of its reporter.
+    pub is_sms: bool,
+    pub is_amended: bool,
+    /// Also when it is in conflict by now.
+    pub was_repeat: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -101,11 +107,13 @@ pub struct Case {
     pub category: &'static str,
     pub verdict: Option<&'static str>,
     pub kinds: BTreeSet<Kind>,
-    pub reporters: BTreeSet<usize>,
+    /// Counted reports of each.
+    pub reporters: BTreeMap<usize, i64>,
     pub reports: i64,
     pub repeats: i64,
     pub sms: i64,
     pub calls: i64,
+    pub by_sms: i64,
     pub money_lost: i64,
     pub first: i64,
     pub last: i64,
@@ -114,6 +122,7 @@ pub struct Case {
 
 #[derive(Clone, Debug)]
 struct Counted {
+    report_id: String,
     received_at: i64,
     case: Option<usize>,
 }
@@ -134,24 +143,73 @@ impl Model {
         self.counted.get(said).is_some_and(|counted| now - counted.received_at < DAY)
     }
 
-    /// A body that was appended under a report id.
-    pub fn append(&mut self, report_id: &str, body: &Body, now: i64) {
+    /// A body that was appended under a report id, as an SMS or by the API.
+    pub fn append(&mut self, report_id: &str, body: &Body, now: i64, is_sms: bool) {
         if let Some(first) = self.reports.get_mut(report_id) {
             if first.body != *body {
                 first.fate = Fate::Conflict;
             }
             return;
         }
+        let (fate, case) = self.count(report_id, body, now, is_sms);
+        let report = Report {
+            body: body.clone(),
+            received_at: now,
+            fate,
+            case,
+            is_sms,
+            is_amended: false,
+            was_repeat: fate == Fate::Repeat,
+        };
+        self.reports.insert(report_id.to_owned(), report);
+    }
+
+    /// The sender of a report that had none was told: it is taken out of the counts, and counted anew now.
+    pub fn amend(&mut self, report_id: &str, kind: Kind, sender: usize, now: i64) {
+        let report = self.reports[report_id].clone();
+        if report.is_amended || report.body.said.kind != Kind::Hidden {
+            return;
+        }
+        let said = &report.body.said;
+        let was_repeat = report.was_repeat;
+        match report.case.map(|case| &mut self.cases[case]) {
+            Some(case) if case.verdict.is_none() => case.take(&report.body, was_repeat),
+            Some(_) => {}
+            None if was_repeat => {}
+            None => {
+                let key = (report.received_at.div_euclid(DAY), said.category, said.kind.word(), said.channel);
+                let figure = self.figures.get_mut(&key).unwrap();
+                *figure -= 1;
+                if *figure == 0 {
+                    self.figures.remove(&key);
+                }
+            }
+        }
+        if self.counted.get(said).is_some_and(|counted| counted.report_id == report_id) {
+            self.counted.remove(said);
+        }
+        let body = Body { said: Said { kind, sender, ..said.clone() }, ..report.body.clone() };
+        let (fate, case) = self.count(report_id, &body, now, true);
+        let amended = self.reports.get_mut(report_id).unwrap();
+        amended.case = case;
+        amended.is_amended = true;
+        amended.was_repeat = fate == Fate::Repeat;
+        if amended.fate != Fate::Conflict {
+            amended.fate = fate;
+        }
+    }
+
+    fn count(&mut self, report_id: &str, body: &Body, now: i64, is_sms: bool) -> (Fate, Option<usize>) {
         let said = &body.said;
         let (fate, case) = match self.counted.get(said) {
             Some(counted) if now - counted.received_at < DAY => (Fate::Repeat, counted.case),
             _ => (Fate::Counted, self.case_for(said, now)),
         };
         if fate == Fate::Counted {
-            self.counted.insert(said.clone(), Counted { received_at: now, case });
+            self.counted.insert(said.clone(), Counted { report_id: report_id.to_owned(), received_at: now, case });
         }
         match case {
-            Some(case) => self.cases[case].add(body, now, fate),
+            Some(case) => self.cases[case].add(body, now, fate, is_sms),
             // A repeat of a report without a case adds to nothing.
             None if fate == Fate::Counted => {
                 let key = (now.div_euclid(DAY), said.category, said.kind.word(), said.channel);
@@ -159,7 +217,7 @@ impl Model {
             }
             None => {}
         }
-        self.reports.insert(report_id.to_owned(), Report { body: body.clone(), received_at: now, fate, case });
+        (fate, case)
     }
 
     fn case_for(&mut self, said: &Said, now: i64) -> Option<usize> {
@@ -170,11 +228,12 @@ impl Model {
                 category: said.category,
                 verdict: None,
                 kinds: BTreeSet::new(),
-                reporters: BTreeSet::new(),
+                reporters: BTreeMap::new(),
                 reports: 0,
                 repeats: 0,
                 sms: 0,
                 calls: 0,
+                by_sms: 0,
                 money_lost: 0,
                 first: now,
                 last: now,
@@ -185,8 +244,9 @@ impl Model {
         Some(case)
     }
 
+    /// Those that have a report left.
     pub fn open_cases(&self) -> Vec<usize> {
-        self.open.values().copied().collect()
+        self.open.values().copied().filter(|case| self.cases[*case].reports > 0).collect()
     }
 
     /// A decision, made when everything so far is built in.
@@ -198,11 +258,16 @@ impl Model {
 }
 
 impl Case {
-    fn add(&mut self, body: &Body, now: i64, fate: Fate) {
+    fn add(&mut self, body: &Body, now: i64, fate: Fate, is_sms: bool) {
+        if self.reports == 0 {
+            (self.first, self.last) = (now, now);
+            self.kinds.clear();
+        }
         self.reports += 1;
+        self.by_sms += i64::from(is_sms);
         self.repeats += i64::from(fate == Fate::Repeat);
         self.kinds.insert(body.said.kind);
-        self.reporters.insert(body.said.reporter);
+        *self.reporters.entry(body.said.reporter).or_default() += i64::from(fate != Fate::Repeat);
         match body.said.channel {
             "sms" => self.sms += 1,
             _ => self.calls += 1,
@@ -210,6 +275,25 @@ impl Case {
         self.money_lost += i64::from(body.money_lost == Some(true));
         self.first = self.first.min(now);
         self.last = self.last.max(now);
+    }
+
+    /// Takes away what the SMS added. When it was first and last heard of stays, and so does what kinds were.
+    fn take(&mut self, body: &Body, was_repeat: bool) {
+        self.reports -= 1;
+        self.by_sms -= 1;
+        match body.said.channel {
+            "sms" => self.sms -= 1,
+            _ => self.calls -= 1,
+        }
+        if was_repeat {
+            self.repeats -= 1;
+            return;
+        }
+        let reports = self.reporters.get_mut(&body.said.reporter).unwrap();
+        *reports -= 1;
+        if *reports == 0 {
+            self.reporters.remove(&body.said.reporter);
+        }
     }
 
     pub fn status(&self) -> &'static str {

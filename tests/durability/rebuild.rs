@@ -227,7 +227,8 @@ fn build_with_two(place: &Place) -> Vec<usize> {
 fn without_cases(place: &Place) -> Place {
     let copy = place.copy();
     if let Some(database) = &copy.database {
-        let tables = "case_totals, voices, report_index, counted_fingerprints, caseless_figures, decisions, cases";
+        let tables = "case_totals, voices, report_index, counted_fingerprints, caseless_figures, amended_reports, decisions, \
+                      cases";
         let reset = "UPDATE builder_cursor SET seq = 0, report_id = NULL, furthest_seq = 0";
         database.connect().batch_execute(&format!("TRUNCATE {tables}; {reset}")).unwrap();
     } else {

@@ -30,8 +30,12 @@ async fn node_at(url: &str, metrics: Arc<Metrics>) -> Arc<RedisState> {
         timeout: Duration::from_secs(5),
         reporter_per_day: PER_DAY,
     };
-    let limits =
-        MemoryLimits { seen_max: 1_000, reporters_max: 1_000, reporter_per_day: NonZeroU32::new(PER_DAY).unwrap() };
+    let limits = MemoryLimits {
+        seen_max: 1_000,
+        reporters_max: 1_000,
+        reporter_per_day: NonZeroU32::new(PER_DAY).unwrap(),
+        questions_max: 1_000,
+    };
     let local = MemoryState::new(limits, Clock::mock(Moment(0)));
     Arc::new(RedisState::open(settings, local, metrics).await)
 }

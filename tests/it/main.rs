@@ -24,6 +24,8 @@ mod api_feed;
 mod api_fields;
 mod api_get;
 mod api_limits;
+mod api_mo;
+mod api_mo_kannel;
 mod api_operators;
 mod api_repeats;
 mod api_requests;

@@ -27,7 +27,12 @@ pub(super) struct SlotTag(u16);
 impl SlotTag {
     /// The tag of a reporter. The quota key is made of a MAC, so all tags are as likely.
     pub(super) fn of(probe: &Probe) -> Self {
-        let [first, second, ..] = probe.quota_key;
+        Self::of_reporter(&probe.quota_key)
+    }
+
+    /// The same from the reporter's key alone.
+    pub(super) fn of_reporter(key: &[u8; 16]) -> Self {
+        let [first, second, ..] = *key;
         Self(u16::from_be_bytes([first, second]))
     }
 
@@ -65,6 +70,11 @@ impl Keys {
     /// The key of the reporter's quota.
     pub(super) fn quota(&self, probe: &Probe) -> Vec<u8> {
         self.key(SlotTag::of(probe), b"quota:", &probe.quota_key)
+    }
+
+    /// The key of the question to a reporter.
+    pub(super) fn question(&self, reporter: &[u8; 16]) -> Vec<u8> {
+        self.key(SlotTag::of_reporter(reporter), b"asked:", reporter)
     }
 
     /// For each group of slots a key that lies in it, to find out whether one can write there.

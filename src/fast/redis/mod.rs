@@ -18,7 +18,7 @@ mod script;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::Cmd;
+use redis::{Cmd, FromRedisValue};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -29,6 +29,7 @@ use self::keys::{Keys, SlotTag};
 use self::link::{Lease, Link};
 use self::questions::{Answer, Asker, Question, Questions};
 use self::script::LuaScript;
+use super::asked::QUESTION_TTL_S;
 use super::memory::MemoryState;
 use super::{Admission, Probe};
 use crate::config::fast_url::RedisTarget;
@@ -134,6 +135,31 @@ impl RedisState {
         let fill = |command: &mut Cmd| self.asker.fill(command, &probe.store_mark, take_quota);
         let answer = self.asker.script.call(&mut lease.connection, &keys, fill);
         let failure = match tokio::time::timeout(self.asker.timeout, answer).await {
+            Ok(Ok(answer)) => return Some(answer),
+            Ok(Err(error)) => Failure::of(&error),
+            Err(_elapsed) => Failure::TimedOut,
+        };
+        self.link.report_failure(&lease, failure);
+        None
+    }
+
+    /// See [`super::FastState::put_question`]. Without Redis nothing is asked: another node may get the answer.
+    pub async fn put_question(&self, reporter: &[u8; 16], value: Vec<u8>) -> bool {
+        let mut command = redis::cmd("SET");
+        command.arg(self.keys.question(reporter)).arg(value).arg("EX").arg(QUESTION_TTL_S);
+        self.ask_once::<()>(reporter, &command).await.is_some()
+    }
+
+    /// See [`super::FastState::find_question`].
+    pub async fn find_question(&self, reporter: &[u8; 16]) -> Option<Vec<u8>> {
+        let mut command = redis::cmd("GET");
+        command.arg(self.keys.question(reporter));
+        self.ask_once::<Option<Vec<u8>>>(reporter, &command).await.flatten()
+    }
+
+    async fn ask_once<T: FromRedisValue>(&self, reporter: &[u8; 16], command: &Cmd) -> Option<T> {
+        let mut lease = self.link.lease(SlotTag::of_reporter(reporter))?;
+        let failure = match tokio::time::timeout(self.asker.timeout, command.query_async(&mut lease.connection)).await {
             Ok(Ok(answer)) => return Some(answer),
             Ok(Err(error)) => Failure::of(&error),
             Err(_elapsed) => Failure::TimedOut,

@@ -256,6 +256,11 @@ impl TestApp {
         self.with_gateway(|gateway| gateway.app.intake.queue.len())
     }
 
+    /// From now on no report can be stored.
+    pub fn stop_storing(&self) {
+        self.with_gateway(|gateway| gateway.app.intake.queue.close());
+    }
+
     /// Whether the gateway has lost the database from sight.
     pub fn is_in_doubt(&self) -> bool {
         self.with_gateway(|gateway| gateway.app.intake.location.is_in_doubt())
@@ -525,6 +530,12 @@ impl TestApp {
         for id in ids {
             wait_until("the marker is in Redis", MARK_WAIT, async || self.is_marked(id)).await;
         }
+    }
+
+    /// Waits until Redis holds the marker of a report that was taken in another way than by [`TestApp::post`].
+    pub async fn wait_until_marked_id(&self, id: &str) {
+        let id = id.parse().unwrap();
+        wait_until("the marker is in Redis", MARK_WAIT, async || self.is_marked(id)).await;
     }
 
     /// Whether Redis holds the marker of a report.

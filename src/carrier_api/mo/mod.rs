@@ -1,0 +1,250 @@
+//! `/v1/mo/{profile}`: the SMS that subscribers send to the reporting numbers, forwarded by a carrier's SMS gateway.
+//!
+//! The answer is 200 for all that no retry can mend, with what the subscriber is told; 503 and 429 have the gateway try
+//! again. Only a wrong key or a template that lacks a part is answered otherwise: that is for its operator to mend.
+
+mod forwarded;
+
+use actix_web::http::header::{self, HeaderName};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use self::forwarded::{ForwardedSms, Profile};
+use super::authenticate::{Caller, RateFields, authenticate_gateway};
+use super::post_report::insert_rate;
+use crate::domain::clock::Moment;
+use crate::domain::content::Content;
+use crate::domain::mo_reply::Reply;
+use crate::domain::mo_syntax::{self, Keyword, MoMessage, MoReport, Source};
+use crate::domain::msisdn::{self, Msisdn};
+use crate::domain::report::ReportId;
+use crate::domain::sender::Sender;
+use crate::domain::sms_text::international;
+use crate::domain::submission::{OCCURRED_AGE_MAX_MICROS, OCCURRED_AHEAD_MAX_MICROS, Submission};
+use crate::domain::vocabulary::{Channel, Source as Way};
+use crate::http::app::App;
+use crate::http::body::{read_body, refuse};
+use crate::http::form::Parameters;
+use crate::http::problem::Problem;
+use crate::intake::accept::{self, Refused};
+use crate::intake::question::Question;
+
+/// What Jasmin waits for.
+const JASMIN_ACKNOWLEDGED: &str = "ACK/Jasmin";
+/// Names the report that was stored, for the log of the SMS gateway's operator.
+const REPORT_ID_HEADER: HeaderName = HeaderName::from_static("report-id");
+
+/// Handles the request.
+pub async fn take_sms(request: HttpRequest, mut body: web::Payload, app: web::Data<App>) -> HttpResponse {
+    match take(&request, &mut body, &app).await {
+        Ok(response) => response,
+        Err(problem) => {
+            problem.count(&app.metrics);
+            refuse(problem, body)
+        }
+    }
+}
+
+async fn take(request: &HttpRequest, body: &mut web::Payload, app: &App) -> Result<HttpResponse, Problem> {
+    let mut parameters = Parameters::default();
+    parameters.add(request.query_string().as_bytes())?;
+    let key = parameters.bytes("key");
+    let carrier = authenticate_gateway(request, app, key).await?;
+    let rate = carrier.take_one()?;
+    match take_authenticated(request, body, parameters, app, &carrier).await {
+        Ok((profile, told)) => Ok(answer(profile, &told, app, &rate)),
+        Err(problem) => Err(problem.with_rate_unless_set(rate)),
+    }
+}
+
+async fn take_authenticated(
+    request: &HttpRequest,
+    body: &mut web::Payload,
+    mut parameters: Parameters,
+    app: &App,
+    carrier: &Caller,
+) -> Result<(Profile, Told), Problem> {
+    let profile = Profile::parse(request.match_info().query("profile")).ok_or_else(Problem::no_such_page)?;
+    let body = read_body(request, body, &app.body_limits).await?;
+    if is_form(request) {
+        parameters.add(&body)?;
+    }
+    let sms = match profile {
+        Profile::Kannel => ForwardedSms::of_kannel(request, &parameters, &body)?,
+        Profile::Jasmin => ForwardedSms::of_jasmin(&parameters)?,
+    };
+    let from = accept::Sender { owner: carrier.id, attests: &carrier.attests, source: Way::CarrierMo };
+    Ok((profile, Conversation { app, from, sms: &sms }.answer().await?))
+}
+
+fn is_form(request: &HttpRequest) -> bool {
+    let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = media_type.and_then(|media_type| media_type.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+fn answer(profile: Profile, told: &Told, app: &App, rate: &RateFields) -> HttpResponse {
+    if let Some(code) = told.reply.refusal_code() {
+        app.metrics.count_refused(code);
+    }
+    let mut response = HttpResponse::Ok();
+    insert_rate(&mut response, rate);
+    response.insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"));
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    if let Some(report) = told.report {
+        response.insert_header((REPORT_ID_HEADER, report.to_string()));
+    }
+    match profile {
+        Profile::Kannel => response.body(told.reply.text(&app.fake_news_word)),
+        Profile::Jasmin => response.body(JASMIN_ACKNOWLEDGED),
+    }
+}
+
+/// What the subscriber is told, and of which report.
+struct Told {
+    reply: Reply,
+    report: Option<ReportId>,
+}
+
+impl From<Reply> for Told {
+    fn from(reply: Reply) -> Self {
+        Self { reply, report: None }
+    }
+}
+
+/// One message of a subscriber, and what may have gone before it.
+struct Conversation<'a> {
+    app: &'a App,
+    from: accept::Sender<'a>,
+    sms: &'a ForwardedSms,
+}
+
+impl Conversation<'_> {
+    async fn answer(&self) -> Result<Told, Problem> {
+        let Some(reporter) = self.reporter() else { return Ok(Reply::ReporterRefused.into()) };
+        let Some(text) = &self.sms.text else { return Ok(Reply::Unreadable.into()) };
+        match mo_syntax::read(text, &self.app.fake_news_word, self.app.region.home) {
+            MoMessage::Report(report) => self.take_report(reporter, report).await,
+            MoMessage::Sender(source) => Ok(self.take_answer(reporter, &source).await?.unwrap_or(Reply::Help.into())),
+            MoMessage::DoNotCall => Ok(Reply::DoNotCall.into()),
+            MoMessage::Unknown => Ok(Reply::Help.into()),
+        }
+    }
+
+    fn reporter(&self) -> Option<Msisdn> {
+        let with_plus = international(&self.sms.from, &self.app.region);
+        let number = with_plus.as_deref().unwrap_or(&self.sms.from);
+        msisdn::parse_reporter(number, self.app.region.home).ok()
+    }
+
+    async fn take_report(&self, reporter: Msisdn, report: MoReport<'_>) -> Result<Told, Problem> {
+        let MoReport { keyword, source, content } = report;
+        let content = match content.as_deref().map(Content::parse).transpose() {
+            Ok(content) => content.flatten(),
+            // NULs are gone; what is left is too long.
+            Err(_) => return Ok(Reply::TooLong.into()),
+        };
+        if content.is_none() && (keyword.channel() == Channel::Sms || source == Source::Missing) {
+            // `S (0985931054)` may be the answer to our question, written as the report was.
+            let answer = self.take_answer(reporter, &source).await?;
+            return Ok(answer.unwrap_or(Reply::ContentMissing(keyword).into()));
+        }
+        let (sender, sender_renumbered) = match source {
+            Source::Named { sender, renumbered } => (Some(sender), renumbered),
+            Source::Missing => (None, false),
+            Source::Refused(_) => return Ok(Reply::SourceRefused.into()),
+        };
+        let is_sender_missing = sender.is_none();
+        let submission = Submission {
+            external_id: self.sms.external_id.clone(),
+            reporter,
+            sender: sender.unwrap_or(Sender::Hidden),
+            sender_renumbered,
+            channel: keyword.channel(),
+            category: keyword.category(),
+            content,
+            occurred_at: self.occurred_at(),
+            harm: None,
+            money_lost: None,
+            province: None,
+        };
+        self.accept(reporter, keyword, submission, is_sender_missing).await
+    }
+
+    async fn accept(
+        &self,
+        reporter: Msisdn,
+        keyword: Keyword,
+        submission: Submission,
+        is_sender_missing: bool,
+    ) -> Result<Told, Problem> {
+        let intake = &self.app.intake;
+        let occurred_at = submission.occurred_at;
+        let text_tag = submission.content.as_ref().map(|content| intake.keys.text_tag(content));
+        let accepted = match intake.accept(&self.from, submission).await {
+            Ok(accepted) => accepted,
+            Err(Refused::ReporterOverQuota { .. }) => return Ok(Reply::OverQuota.into()),
+            Err(Refused::IdReused) => return Ok(Reply::IdReused.into()),
+            Err(refused) => return Err(refused.into()),
+        };
+        let is_asked = match (is_sender_missing, accepted.received_at) {
+            (false, _) => false,
+            // The gateway tries again: what was said before is said again.
+            (true, None) => {
+                let question = intake.find_question(&self.from, reporter).await;
+                question.is_some_and(|question| question.report == accepted.id && question.answered_by.is_none())
+            }
+            (true, Some(asked_at)) => {
+                let question = Question {
+                    report: accepted.id,
+                    channel: keyword.channel(),
+                    category: keyword.category(),
+                    text_tag,
+                    occurred_at,
+                    asked_at,
+                    tag_key_id: intake.keys.tag_key_id(),
+                    answered_by: None,
+                };
+                intake.remember_question(&self.from, reporter, question).await
+            }
+        };
+        let receipt = accepted.receipt;
+        let reply = if is_asked { Reply::Asked { receipt } } else { Reply::Received { receipt } };
+        Ok(Told { reply, report: Some(accepted.id) })
+    }
+
+    /// Takes the message as the answer to our question who it was; none when nothing was asked, or it is answered.
+    async fn take_answer(&self, reporter: Msisdn, source: &Source) -> Result<Option<Told>, Problem> {
+        let intake = &self.app.intake;
+        let (sender, is_refused) = match source {
+            Source::Named {
+                sender: sender @ (Sender::Msisdn(_) | Sender::ShortCode(_) | Sender::Brandname(_)),
+                ..
+            } => (Some(sender), false),
+            Source::Named { sender: Sender::Malformed(_), .. } | Source::Refused(_) => (None, true),
+            Source::Named { sender: Sender::Hidden, .. } | Source::Missing => (None, false),
+        };
+        if sender.is_none() && !is_refused {
+            return Ok(None);
+        }
+        let Some(question) = intake.find_question(&self.from, reporter).await else { return Ok(None) };
+        let this = intake.keys.report_id(self.from.owner, &self.sms.external_id);
+        if question.answered_by.is_some_and(|answer| answer != this) {
+            return Ok(None);
+        }
+        let Some(sender) = sender else { return Ok(Some(Reply::SourceRefused.into())) };
+        if question.answered_by.is_none() {
+            intake.amend(&self.from, &question, reporter, sender).await?;
+            // Lost, a retry of this message amends once more, and the builder drops that.
+            intake.remember_question(&self.from, reporter, Question { answered_by: Some(this), ..question }).await;
+        }
+        let receipt = intake.keys.receipt(question.report);
+        Ok(Some(Told { reply: Reply::Amended { receipt }, report: Some(question.report) }))
+    }
+
+    /// When the SMS was sent, if that can be believed; else now.
+    fn occurred_at(&self) -> Moment {
+        let now = self.app.intake.clock.now();
+        let believable = -OCCURRED_AHEAD_MAX_MICROS..=OCCURRED_AGE_MAX_MICROS;
+        self.sms.sent_at.filter(|sent_at| believable.contains(&now.micros_since(*sent_at))).unwrap_or(now)
+    }
+}

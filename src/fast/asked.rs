@@ -1,0 +1,104 @@
+//! Questions to subscribers that wait for an answer: a bounded table that forgets by time alone.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::domain::clock::{Clock, MICROS_PER_SECOND};
+
+/// How long a question is kept, seconds.
+pub const QUESTION_TTL_S: i64 = 10 * 60;
+/// How often a full table is searched for what has run out, at most: every second.
+const SWEEP_INTERVAL_MICROS: i64 = MICROS_PER_SECOND;
+
+struct Kept {
+    value: Vec<u8>,
+    until_micros: i64,
+}
+
+struct Table {
+    kept: HashMap<[u8; 16], Kept>,
+    swept_at: i64,
+}
+
+/// The table. A full one takes no new key: then nothing is asked.
+pub struct AskedTable {
+    table: Mutex<Table>,
+    max: usize,
+    clock: Clock,
+}
+
+impl AskedTable {
+    /// An empty table of at most `max` questions.
+    #[must_use]
+    pub fn new(max: usize, clock: Clock) -> Self {
+        Self { table: Mutex::new(Table { kept: HashMap::new(), swept_at: i64::MIN }), max, clock }
+    }
+
+    /// Keeps a value; false when there is no room.
+    pub fn put(&self, key: [u8; 16], value: Vec<u8>) -> bool {
+        let now = self.clock.now().0;
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if table.kept.len() >= self.max && !table.kept.contains_key(&key) {
+            if now.saturating_sub(table.swept_at) < SWEEP_INTERVAL_MICROS {
+                return false;
+            }
+            table.swept_at = now;
+            table.kept.retain(|_, kept| kept.until_micros > now);
+            if table.kept.len() >= self.max {
+                return false;
+            }
+        }
+        table.kept.insert(key, Kept { value, until_micros: now + QUESTION_TTL_S * MICROS_PER_SECOND });
+        true
+    }
+
+    /// Finds what is kept and has not run out.
+    pub fn find(&self, key: &[u8; 16]) -> Option<Vec<u8>> {
+        let now = self.clock.now().0;
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.kept.get(key).filter(|kept| kept.until_micros > now).map(|kept| kept.value.clone())
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner).kept.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::clock::Moment;
+
+    fn key(number: u8) -> [u8; 16] {
+        [number; 16]
+    }
+
+    #[test]
+    fn a_question_is_kept_for_ten_minutes() {
+        let clock = Clock::mock(Moment(0));
+        let table = AskedTable::new(10, clock.clone());
+        assert!(table.put(key(1), vec![1]));
+        clock.advance(Duration::from_secs(599));
+        assert_eq!(table.find(&key(1)), Some(vec![1]));
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(table.find(&key(1)), None);
+    }
+
+    #[test]
+    fn a_full_table_takes_no_other_key_until_some_have_run_out() {
+        let clock = Clock::mock(Moment(0));
+        let table = AskedTable::new(2, clock.clone());
+        assert!(table.put(key(1), vec![1]) && table.put(key(2), vec![2]));
+        assert!(!table.put(key(3), vec![3]));
+        assert!(table.put(key(1), vec![4]), "one that is there may change");
+        assert_eq!(table.find(&key(1)), Some(vec![4]));
+        clock.advance(Duration::from_secs(600));
+        assert!(table.put(key(3), vec![3]));
+        assert_eq!(table.find(&key(2)), None);
+        table.clear();
+        assert_eq!(table.find(&key(3)), None);
+    }
+}
