@@ -217,8 +217,9 @@ impl Worker {
     /// In three passes. Marks come before answers, so that a client's next try on this node is seen. Answers go out in one
     /// go, so that the threads that parse wake once for all of them. Memory is freed when nobody waits any more.
     fn acknowledge_all(&self, batch: &mut Vec<Entry>) {
-        batch.iter().filter_map(|entry| entry.probe.as_ref()).for_each(|probe| self.parts.fast.mark_stored(probe));
-        self.parts.metrics.accepted.inc_by(u64::try_from(batch.len()).unwrap_or(0));
+        let reports = batch.iter().filter_map(|entry| entry.probe.as_ref());
+        let accepted = reports.map(|probe| self.parts.fast.mark_stored(probe)).count();
+        self.parts.metrics.accepted.inc_by(u64::try_from(accepted).unwrap_or(0));
         for reply in batch.iter_mut().filter_map(|entry| entry.reply.take()) {
             // A client that left does not matter: the report is stored.
             let _ = reply.send(Ok(()));

@@ -52,6 +52,8 @@ pub fn find_report(connection: &mut Connection, id: ReportId, owner: &[u8]) -> R
             .filter(arrivals::seq.lt(too_far.unwrap_or(i64::MAX)))
             .filter(arrivals::report_id.eq(id.as_bytes().as_slice()))
             .filter(arrivals::owner.eq(owner))
+            // Amendments have their report's id.
+            .order(arrivals::seq)
             .select(arrivals::received_at)
             .first::<i64>(connection)
             .optional()?;

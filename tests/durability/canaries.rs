@@ -93,6 +93,7 @@ fn send_everything(client: &mut Client, canaries: &Canaries, round: &str) -> BTr
     send_good_ones(client, canaries, round, &mut note);
     send_bad_numbers(client, canaries, round, &mut note);
     send_bad_requests(client, canaries, round, &mut note);
+    send_subscribers_sms(client, canaries, round, &mut note);
     answers
 }
 
@@ -132,6 +133,43 @@ fn send_good_ones(client: &mut Client, canaries: &Canaries, round: &str, note: &
             assert_eq!(reused.code(), "report_id_reused");
             note(&reused);
         }
+    }
+}
+
+/// The same numbers as subscribers' SMS, in one message and in two, some with a mistake.
+fn send_subscribers_sms(client: &mut Client, canaries: &Canaries, round: &str, note: &mut impl FnMut(&Answer)) {
+    let needles = canaries.needles();
+    let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+    let (reporters, senders) = canaries.numbers.split_at(NUMBERS / 2);
+    for (n, (reporter, sender)) in reporters.iter().zip(senders).enumerate() {
+        let word = &canaries.words[n % TEXTS];
+        // Two of the eight spellings: a reporter's day has room for no more.
+        for (k, sender) in spellings(sender).iter().cycle().skip(n).take(2).enumerate() {
+            let brandname = &canaries.brandnames[n % 10];
+            let messages = [
+                format!("S ({sender})(Goi {sender} nhan {word})"),
+                format!("LD (Goi ngay {sender} nhan {word})"),
+                if k % 2 == 0 { sender.clone() } else { brandname.clone() },
+                format!("V {sender} {word}"),
+                format!("S ({sender}l)({word})"),
+                format!("{word} {sender}"),
+            ];
+            for (m, text) in messages.iter().enumerate() {
+                let profile = if m == 3 { "jasmin" } else { "kannel" };
+                let target = format!(
+                    "/v1/mo/{profile}?from={}&to={sender}&id={round}-{n}-{k}-{m}&text={text}&content={text}&smsc={word}",
+                    encoded(&format!("0{reporter}")),
+                    sender = encoded(sender),
+                    text = encoded(text),
+                );
+                let answer = client.get(&target).unwrap();
+                assert_eq!(answer.status, 200, "{}", answer.json());
+                note(&answer);
+                assert_eq!(needles.search("answer", &[answer.head.as_bytes(), &answer.body].concat()), []);
+            }
+        }
+        let no_template = format!("/v1/mo/kannel?from={reporter}&content={word}&smsc={sender}");
+        note(&client.get(&no_template).unwrap());
     }
 }
 

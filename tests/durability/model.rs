@@ -143,6 +143,11 @@ impl Model {
         self.counted.get(said).is_some_and(|counted| now - counted.received_at < DAY)
     }
 
+    /// Whether a report that said this says more by now.
+    pub fn is_amended(&self, said: &Said) -> bool {
+        self.reports.values().any(|report| report.is_amended && report.body.said == *said)
+    }
+
     /// A body that was appended under a report id, as an SMS or by the API.
     pub fn append(&mut self, report_id: &str, body: &Body, now: i64, is_sms: bool) {
         if let Some(first) = self.reports.get_mut(report_id) {

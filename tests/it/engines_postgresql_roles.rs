@@ -160,6 +160,7 @@ async fn an_intake_node_cannot_read_back_what_it_has_taken() {
         "case_totals",
         "counted_fingerprints",
         "caseless_figures",
+        "amended_reports",
         "decisions",
         "journal.data_keys",
         "journal.reports_default",
