@@ -93,3 +93,13 @@ async fn kannel_may_post_and_a_report_in_two_messages_is_joined() {
     let case = app.only_case().await;
     assert_eq!((case.sender_kind.as_str(), case.reports, case.voices), ("msisdn", 1, 1));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_nothing_can_be_stored_kannel_tries_again_and_the_subscriber_hears_no_yes() {
+    let app = TestApp::spawn_with(Engine::Memory, |_| {}).await;
+    let mut kannel = tokio::task::block_in_place(|| Kannel::start(&get_url(app.address(), &app.local().api_key)));
+    app.stop_storing();
+    let told = ask(&mut kannel, "V(0985931054)").await;
+    assert_eq!(told, "Chua nhan duoc bao cao cua ban. Vui long gui lai sau.");
+    assert!(app.refused("store_unavailable") > 1, "it was tried again");
+}
