@@ -37,6 +37,10 @@
 //!        │
 //!        ▼
 //!  carrier_api/get_report.rs, cli/cases.rs read them
+//!        │   store/cases.rs                a decision closes a case
+//!        ▼   (two threads, where the authority's private key is)
+//!  outbound/publish.rs                     the sender is opened and sealed to each carrier that is told
+//!  outbound/dispatch.rs                    and webhooks are called; carrier_api/get_feed.rs reads what was sealed
 //! ```
 //!
 //! A subscriber's SMS comes by `carrier_api/mo/`: `domain/mo_syntax.rs` reads it, `domain/mo_reply.rs` says what the
@@ -46,7 +50,8 @@
 //! Two rules carry the whole: a report is acknowledged only after the commit that holds it, and what counts is decided
 //! by the builder from the journal alone. The fast state only hurries; whatever it loses, the result is the same.
 //!
-//! Dependencies point one way: `http` and `carrier_api` use `intake` and `casework`, these use `store` and `fast`, and
+//! Dependencies point one way: `http` and `carrier_api` use `intake` and `casework`, these and `outbound` use `store` and
+//! `fast`, and
 //! all use `domain` and `crypto`, which know nothing of HTTP, SQL or Redis.
 
 pub mod carrier_api;

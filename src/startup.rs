@@ -31,7 +31,10 @@ use crate::http::server;
 use crate::intake::accept::{Intake, probe_of_row};
 use crate::intake::journal_queue::{JournalQueue, QueueLimits};
 use crate::intake::journal_writer::{JournalWriter, WriterParts};
+use crate::outbound::address::Resolver;
+use crate::outbound::deliver::Courier;
 use crate::outbound::desk::{Desk, DeskParts};
+use crate::outbound::dispatch::{DispatchParts, Dispatcher};
 use crate::store::connection::{Connection, ReadPool, StoreLocation};
 use crate::store::{StoreError, journal, keys};
 use crate::telemetry::metrics::Metrics;
@@ -89,6 +92,9 @@ pub enum StartError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
     /// Carriers.
     #[error(transparent)]
     Enrol(#[from] enrol::EnrolError),
@@ -184,6 +190,7 @@ struct Workers {
     writer: Option<Arc<JournalWriter>>,
     builder: Option<Arc<BuilderThread>>,
     desk: Option<Arc<Desk>>,
+    dispatcher: Option<Arc<Dispatcher>>,
 }
 
 /// Starts the gateway. Must be called within a Tokio runtime. Waits for a database that cannot be reached yet.
@@ -245,6 +252,13 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
     if let Some(authority) = keys.authority_private {
         let parts = DeskParts { location: location.clone(), authority, ring: Arc::clone(&ring) };
         workers.desk = Some(Arc::new(Desk::start(parts)?));
+        let timeout = Duration::from_millis(config.webhooks.timeout_ms);
+        workers.dispatcher = Some(Arc::new(Dispatcher::start(DispatchParts {
+            location: location.clone(),
+            ring: Arc::clone(&ring),
+            clock: clock.clone(),
+            courier: Courier::new(Resolver::System, config.webhooks.allow_internal, timeout)?,
+        })?));
     }
     location.watch()?;
 
@@ -329,11 +343,14 @@ impl Gateway {
 
     /// Answers what is in hand, commits what is queued, builds the slice in hand, and ends.
     pub async fn stop(self) {
-        let Workers { writer, builder, desk } = self.workers;
+        let Workers { writer, builder, desk, dispatcher } = self.workers;
+
         // Each waits for a thread that may hang in the database, and longest the builder, which nobody else waits for: so
         // at the same time, and on blocking threads, which leave the runtime free for what they wait for.
         let builder = tokio::task::spawn_blocking(move || builder.iter().for_each(|builder| builder.stop()));
         let desk = tokio::task::spawn_blocking(move || desk.iter().for_each(|desk| desk.stop()));
+        let dispatcher =
+            tokio::task::spawn_blocking(move || dispatcher.iter().for_each(|dispatcher| dispatcher.stop()));
         for handle in &self.handles {
             handle.stop(true).await;
         }
@@ -346,6 +363,7 @@ impl Gateway {
         let _ = writer.await;
         let _ = builder.await;
         let _ = desk.await;
+        let _ = dispatcher.await;
         self.app.intake.fast.flush(MARKS_WRITTEN_MAX).await;
     }
 }

@@ -5,6 +5,7 @@ mod carriers;
 mod cases;
 mod keys;
 mod serve;
+mod webhooks;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -44,6 +45,9 @@ enum Command {
     /// Cases that were built from the reports.
     #[command(subcommand)]
     Cases(cases::CasesCommand),
+    /// Where carriers are called when a case is decided or something is asked of them.
+    #[command(subcommand)]
+    Webhook(webhooks::WebhookCommand),
     /// Bring the database to this version's tables. `serve` does so itself where its user may.
     Migrate,
     /// Make memberships, counts and voices anew from the journal. References and decisions stay.
@@ -103,6 +107,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Carrier(command) => carriers::run(command, &config, &cli.data),
         Command::Cases(command) => cases::run(command, &config, &cli.data),
+        Command::Webhook(command) => webhooks::run(command, &config, &cli.data),
         Command::Migrate => {
             StoreLocation::new(&config.store.url, &cli.data)?.prepare()?;
             Ok(writeln!(io::stdout(), "The database has this version's tables.")?)

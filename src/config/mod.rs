@@ -77,6 +77,8 @@ pub struct Config {
     pub mo: MoSettings,
     /// From journal to cases.
     pub builder: BuilderConfig,
+    /// Calling carriers.
+    pub webhooks: WebhookSettings,
     /// Where the gateway stands.
     pub region: RegionSettings,
     /// Key files.
@@ -248,6 +250,25 @@ pub struct BuilderConfig {
     pub slice_rows: u32,
 }
 
+/// Calling carriers.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "defaults.toml describes every setting")]
+pub struct WebhookSettings {
+    pub timeout_ms: u64,
+    pub allow_internal: InternalTargets,
+}
+
+/// Which addresses that are not the internet's webhooks may go to.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum InternalTargets {
+    /// None.
+    None,
+    /// This machine, also without TLS.
+    Loopback,
+}
+
 /// Where the gateway stands.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -373,6 +394,8 @@ impl Config {
             ("limits.queue_bytes", self.limits.queue_bytes, 1 << 16, 1 << 32),
             ("limits.reporters_max", self.limits.reporters_max, 1, 1 << 30),
             ("fast.seen_max", self.fast.seen_max, 1_000, 1 << 30),
+            // Ten that time out one after another must not outlast the time for which a node has them in hand.
+            ("webhooks.timeout_ms", usize::try_from(self.webhooks.timeout_ms).unwrap_or(0), 100, 20_000),
             ("builder.slice_rows", usize::try_from(self.builder.slice_rows).unwrap_or(0), 1, 100_000),
         ];
         for (setting, value, least, most) in bounds {

@@ -4,6 +4,7 @@
 //! The *tag* root has a key id and can be replaced after a leak: it hides numbers and texts.
 
 use super::mac::{MacKey, Secret};
+use super::stored_secret::StoredSecretKey;
 use crate::domain::check_char;
 use crate::domain::content::Content;
 use crate::domain::msisdn::Msisdn;
@@ -52,6 +53,7 @@ pub struct KeyRing {
     stable: StableKeys,
     tags: TagKeys,
     tag_key_id: i32,
+    stored_secrets: StoredSecretKey,
 }
 
 impl KeyRing {
@@ -73,7 +75,14 @@ impl KeyRing {
                 fingerprint: MacKey::derive(tags, "spamgate v1 fingerprint"),
             },
             tag_key_id,
+            stored_secrets: StoredSecretKey::derive(stable),
         }
+    }
+
+    /// The key under which secrets that must be read again stand in the database.
+    #[must_use]
+    pub const fn stored_secrets(&self) -> &StoredSecretKey {
+        &self.stored_secrets
     }
 
     /// The id that rows tagged by this ring carry.

@@ -5,3 +5,4 @@ pub mod key_files;
 pub mod key_ring;
 pub mod mac;
 pub mod recipient;
+pub mod stored_secret;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::publish::event_body;
 use super::sender::{CaseSpan, KnownSender, SealedSender};
 use crate::crypto::envelope::{AuthorityPrivateKey, EnvelopeError};
 use crate::crypto::recipient::RecipientKey;
@@ -110,6 +111,7 @@ pub fn ask(connection: &mut Connection, authority: &AuthorityPrivateKey, ask: &A
         due_at: ask.due_at.0,
         body: &body,
     };
-    insert_request(connection, &request)?;
+    let event = event_body("request.created", ask.at.0, &body);
+    insert_request(connection, &request, &event)?;
     Ok(id)
 }

@@ -1,11 +1,11 @@
 //! The thread that tells carriers of what was decided, on the nodes that hold the authority's private key.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::publish::{PublishError, Publisher};
+use super::stopping::Stopping;
 use crate::crypto::envelope::AuthorityPrivateKey;
 use crate::crypto::key_ring::KeyRing;
 use crate::store::StoreError;
@@ -30,22 +30,7 @@ pub struct DeskParts {
 
 /// A running desk; stops when told or dropped.
 pub struct Desk {
-    signal: Arc<Signal>,
-}
-
-#[derive(Default)]
-struct Signal {
-    stopping: AtomicBool,
-    /// Whether the thread has ended.
-    ended: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Signal {
-    fn sleep(&self, at_most: Duration) {
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.changed.wait_timeout_while(ended, at_most, |_| !self.stopping.load(Ordering::SeqCst)));
-    }
+    stopping: Arc<Stopping>,
 }
 
 impl Desk {
@@ -54,56 +39,52 @@ impl Desk {
     /// # Errors
     /// When no thread can be started.
     pub fn start(parts: DeskParts) -> Result<Self, StoreError> {
-        let signal = Arc::<Signal>::default();
-        let shared = Arc::clone(&signal);
+        let stopping = Arc::<Stopping>::default();
+        let shared = Arc::clone(&stopping);
         let run = move || {
             if std::panic::catch_unwind(AssertUnwindSafe(|| work(&parts, &shared))).is_err() {
                 tracing::error!("telling carriers panicked: nothing is told until the gateway is started again");
             }
-            *shared.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
-            shared.changed.notify_all();
+            shared.end();
         };
         std::thread::Builder::new().name("outbound".to_owned()).spawn(run).map_err(StoreError::Thread)?;
-        Ok(Self { signal })
+        Ok(Self { stopping })
     }
 
     /// Lets the transaction in hand finish, then stops.
     pub fn stop(&self) {
-        self.signal.stopping.store(true, Ordering::SeqCst);
-        self.signal.changed.notify_all();
-        let ended = self.signal.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        // It may hang in the database; what it holds is rolled back then.
-        drop(self.signal.changed.wait_timeout_while(ended, STOP_WAIT, |ended| !*ended));
+        self.stopping.stop(STOP_WAIT);
     }
 }
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        if !self.signal.stopping.load(Ordering::SeqCst) {
+        // Once waited for is enough: it may hang.
+        if !self.stopping.is_told() {
             self.stop();
         }
     }
 }
 
-fn work(parts: &DeskParts, signal: &Signal) {
+fn work(parts: &DeskParts, stopping: &Stopping) {
     let mut open: Option<(Connection, u64)> = None;
     let mut is_failing = false;
-    while !signal.stopping.load(Ordering::SeqCst) {
+    while !stopping.is_told() {
         match take_turn(parts, &mut open) {
             Ok(is_busy) => {
                 is_failing = false;
                 if !is_busy {
-                    signal.sleep(LOOK_EVERY);
+                    stopping.sleep(LOOK_EVERY);
                 }
             }
-            Err(PublishError::Store(error)) if error.is_locked() => signal.sleep(LOOK_EVERY),
+            Err(PublishError::Store(error)) if error.is_locked() => stopping.sleep(LOOK_EVERY),
             Err(error) => {
                 // Once per change, not once per try.
                 if !std::mem::replace(&mut is_failing, true) {
                     tracing::error!(%error, "carriers are not told of decisions until this is mended");
                 }
                 open = None;
-                signal.sleep(RETRY_WAIT);
+                stopping.sleep(RETRY_WAIT);
             }
         }
     }

@@ -20,6 +20,7 @@ use crate::store::StoreError;
 use crate::store::building::find_cursor;
 use crate::store::connection::{Connection, write_transaction};
 use crate::store::feed::{self, DecidedRow, TermsRow};
+use crate::store::webhooks::{Event, enqueue};
 
 /// What a feed's sender is sealed for: the `info` of HPKE.
 pub const SENDER_SEAL_INFO: &[u8] = b"spamgate v1 feed sender";
@@ -144,11 +145,18 @@ impl Publisher<'_> {
             if let (Some((is_own, body)), false) = (&told, replaced) {
                 terms.last_position += 1;
                 feed::insert_item(connection, carrier_id, terms.last_position, row.id, *is_own, body)?;
+                let id = self.event_id(carrier_id, row);
+                let body = event_body("case.decided", row.decided_at, body);
+                enqueue(connection, &Event { carrier_id, id: id.as_bytes(), body: &body, at: row.decided_at })?;
             }
             terms.published_decision = row.id;
         }
         feed::update_progress(connection, &terms)?;
         Ok(!decided.is_empty())
+    }
+
+    fn event_id(&self, carrier_id: &[u8], row: &DecidedRow) -> uuid::Uuid {
+        self.ring.event_id(carrier_id, "case.decided", row.id, row.decided_at)
     }
 
     /// What a carrier is told of a decision, and whether the sender is its own; none when it is told nothing.
@@ -162,7 +170,7 @@ impl Publisher<'_> {
         if !own && !audience.sees_all {
             return Ok(None);
         }
-        let id = self.ring.event_id(&audience.carrier_id, "case.decided", row.id, row.decided_at).to_string();
+        let id = self.event_id(&audience.carrier_id, row).to_string();
         let sealed = sender.map(|sender| sender.seal(&audience.key, SENDER_SEAL_INFO, &id)).transpose()?;
         let day = |micros| Moment(micros).to_rfc3339().chars().take(DAY_CHARACTERS).collect();
         let body = serde_json::to_string(&Item {
@@ -235,6 +243,11 @@ fn made_for(terms: &TermsRow, grant: &Grant) -> Vec<u8> {
         hash.update(part);
     }
     hash.finalize().to_vec()
+}
+
+/// An event as webhooks carry it, round the JSON of what it is about.
+pub(super) fn event_body(kind: &str, at_micros: i64, data: &str) -> String {
+    format!("{{\"type\":\"{kind}\",\"timestamp\":\"{}\",\"data\":{data}}}", Moment(at_micros).to_rfc3339())
 }
 
 fn span(row: &DecidedRow) -> CaseSpan<'_> {

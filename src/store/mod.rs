@@ -20,6 +20,7 @@ pub mod requests;
 pub mod schema;
 pub mod sqlite;
 pub mod upkeep;
+pub mod webhooks;
 
 use std::path::PathBuf;
 

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use super::building;
 use super::connection::{Connection, write_transaction};
 use super::schema::{carrier_requests, carriers, cases, feed_terms, request_answers};
+use super::webhooks::{Event, enqueue};
 
 /// A case and a carrier, as far as a request needs them.
 pub struct Addressee {
@@ -73,11 +74,11 @@ pub struct NewRequest<'a> {
     pub body: &'a str,
 }
 
-/// Adds a request behind all others of the carrier.
+/// Adds a request behind all others of the carrier, and puts `event` on its way to the carrier's webhooks.
 ///
 /// # Errors
 /// As the database says.
-pub fn insert_request(connection: &mut Connection, request: &NewRequest<'_>) -> QueryResult<()> {
+pub fn insert_request(connection: &mut Connection, request: &NewRequest<'_>, event: &str) -> QueryResult<()> {
     write_transaction(connection, |connection| {
         building::lock_cursor(connection)?;
         let last: Option<i64> = carrier_requests::table
@@ -86,8 +87,9 @@ pub fn insert_request(connection: &mut Connection, request: &NewRequest<'_>) -> 
             .first(connection)?;
         diesel::insert_into(carrier_requests::table)
             .values((request, carrier_requests::position.eq(last.unwrap_or(0) + 1)))
-            .execute(connection)
-            .map(|_| ())
+            .execute(connection)?;
+        let event = Event { carrier_id: request.carrier_id, id: request.id, body: event, at: request.requested_at };
+        enqueue(connection, &event)
     })
 }
 

@@ -197,6 +197,31 @@ diesel::table! {
         answered_at -> BigInt,
     }
 }
+diesel::table! {
+    webhooks (id) {
+        id -> Binary,
+        carrier_id -> Binary,
+        url -> Text,
+        secret -> Binary,
+        old_secret -> Nullable<Binary>,
+        old_secret_until -> Nullable<BigInt>,
+        created_at -> BigInt,
+        disabled_at -> Nullable<BigInt>,
+        disabled_reason -> Nullable<Text>,
+    }
+}
+diesel::table! {
+    webhook_deliveries (webhook_id, event_id) {
+        webhook_id -> Binary,
+        event_id -> Binary,
+        body -> Text,
+        state -> Text,
+        attempts -> Integer,
+        due_at -> BigInt,
+        last_result -> Nullable<Text>,
+        changed_at -> BigInt,
+    }
+}
 
 diesel::allow_tables_to_appear_in_same_query!(cases, case_totals, decisions);
 diesel::joinable!(case_totals -> cases (case_id));
@@ -207,3 +232,5 @@ diesel::joinable!(feed_terms -> carriers (carrier_id));
 diesel::joinable!(carrier_requests -> carriers (carrier_id));
 diesel::joinable!(carrier_requests -> cases (case_id));
 diesel::joinable!(request_answers -> carrier_requests (request_id));
+diesel::allow_tables_to_appear_in_same_query!(webhooks, carriers);
+diesel::joinable!(webhooks -> carriers (carrier_id));

@@ -3,35 +3,20 @@
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
-use spamgate::crypto::key_files;
 use spamgate::domain::carrier::Scopes;
-use spamgate::domain::clock::{MICROS_PER_DAY, Moment};
 use spamgate::domain::request::RequestKind;
 use spamgate::enrol::Terms;
-use spamgate::outbound::ask::{Ask, AskError, REQUEST_SEAL_INFO, ask};
-use spamgate::store::keys::list_key_checks;
+use spamgate::outbound::ask::{AskError, REQUEST_SEAL_INFO};
 
 use crate::support::{Answer, Carrier, Engine, FeedKey, TestApp, on_every_engine, report, spamgate};
 
 const KEY: FeedKey = FeedKey::new(7);
 
-/// Asks a carrier about a case, as `cases request` does.
-fn request(app: &TestApp, reference: &str, carrier: &str, kind: RequestKind) -> Result<String, AskError> {
-    let connection = &mut app.connection();
-    let known = list_key_checks(connection).unwrap();
-    let authority = key_files::load_or_make(&app.keys(), &known, false).unwrap().authority_private.unwrap();
-    let at = Moment::parse_rfc3339(&app.in_seconds(0)).unwrap();
-    let due_at = Moment(at.0 + MICROS_PER_DAY);
-    let note = Some("Kiểm tra giấy tờ");
-    let asked = Ask { reference, carrier, kind, note, by: "lan", at, due_at };
-    ask(connection, &authority, &asked).map(|id| id.to_string())
-}
-
 async fn asked(app: &TestApp) -> String {
     app.grant_feed(app.local(), "feed", "", Some(&KEY));
     app.post(&report("r-1")).await.expect_status(201);
     let reference = app.only_case().await.reference;
-    request(app, &reference, "local", RequestKind::CheckSubscriber).unwrap()
+    app.ask(&reference, "local", RequestKind::CheckSubscriber).unwrap()
 }
 
 async fn answer(app: &TestApp, carrier: &Carrier, id: &str, body: &Value) -> Answer {
@@ -110,7 +95,7 @@ on_every_engine! {
         let mut ids = vec![asked(&app).await];
         let reference = app.only_case().await.reference;
         for kind in [RequestKind::WarnSubscriber, RequestKind::TraceOrigin] {
-            ids.push(request(&app, &reference, "local", kind).unwrap());
+            ids.push(app.ask(&reference, "local", kind).unwrap());
         }
         let mut path = "/v1/requests?limit=2".to_owned();
         let mut seen = Vec::new();
@@ -132,12 +117,12 @@ on_every_engine! {
         app.post(&report("r-1").with("category", "fake_news")).await.expect_status(201);
         let reference = app.only_case().await.reference;
         let kind = RequestKind::SuspendService;
-        assert!(matches!(request(&app, &reference, "local", kind), Err(AskError::NoKey)));
+        assert!(matches!(app.ask(&reference, "local", kind), Err(AskError::NoKey)));
         app.grant_feed(app.local(), "feed", "", Some(&KEY));
-        assert!(matches!(request(&app, &reference, "local", kind), Err(AskError::NoSender)));
-        assert!(matches!(request(&app, &reference, "nobody", kind), Err(AskError::NotFound)));
-        assert!(matches!(request(&app, "VN-2026-0000000Z", "local", kind), Err(AskError::NotFound)));
-        request(&app, &reference, "local", RequestKind::TraceOrigin).unwrap();
+        assert!(matches!(app.ask(&reference, "local", kind), Err(AskError::NoSender)));
+        assert!(matches!(app.ask(&reference, "nobody", kind), Err(AskError::NotFound)));
+        assert!(matches!(app.ask("VN-2026-0000000Z", "local", kind), Err(AskError::NotFound)));
+        app.ask(&reference, "local", RequestKind::TraceOrigin).unwrap();
         let page = app.get_path(app.local(), "/v1/requests").await.expect_status(200);
         assert!(page.json["items"][0]["sender"].is_null());
     }

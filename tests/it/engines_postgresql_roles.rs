@@ -177,6 +177,8 @@ async fn an_intake_node_cannot_read_back_what_it_has_taken() {
         "UPDATE request_answers SET outcome = 'done'",
         "DELETE FROM request_answers",
         "SELECT note FROM request_answers",
+        "SELECT FROM webhooks",
+        "SELECT FROM webhook_deliveries",
         "SELECT requested_by FROM carrier_requests",
         "INSERT INTO carrier_requests (body) VALUES ('')",
     ] {

@@ -11,7 +11,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["domain", "crypto"]),
     ("fast", &["domain", "config", "telemetry"]),
     ("casework", &["domain", "crypto", "store", "telemetry"]),
-    ("outbound", &["domain", "crypto", "store", "telemetry"]),
+    ("outbound", &["domain", "crypto", "store", "config", "telemetry"]),
     ("intake", &["domain", "crypto", "store", "fast", "casework", "telemetry"]),
     ("config", &["domain"]),
     ("telemetry", &["config"]),

@@ -52,3 +52,4 @@ mod layering;
 mod msisdn_differential;
 mod schema;
 mod schema_postgresql;
+mod webhooks;

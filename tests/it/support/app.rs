@@ -276,6 +276,11 @@ impl TestApp {
         self.metrics().refused.get_or_create(&CodeLabel { code }).get()
     }
 
+    /// A secret as it stands in the database.
+    pub fn stored(&self, place: &[u8], secret: &[u8]) -> Vec<u8> {
+        self.with_gateway(|gateway| gateway.app.intake.keys.stored_secrets().seal(place, secret).unwrap())
+    }
+
     /// Where carriers call.
     pub fn address(&self) -> SocketAddr {
         self.with_gateway(|gateway| gateway.address.expect("it takes reports"))

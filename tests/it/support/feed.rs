@@ -7,16 +7,20 @@ use base64::engine::general_purpose::STANDARD;
 use hpke::{Deserializable, Kem, Serializable};
 use reqwest::Method;
 use serde_json::Value;
+use spamgate::crypto::key_files::load_or_make;
 use spamgate::crypto::recipient::open_sealed;
-use spamgate::domain::clock::Moment;
+use spamgate::domain::clock::{MICROS_PER_DAY, Moment};
+use spamgate::domain::request::RequestKind;
 use spamgate::domain::vocabulary::{CaseStatus, ReasonClass};
+use spamgate::outbound::ask::{Ask, AskError, ask};
 use spamgate::outbound::publish::SENDER_SEAL_INFO;
 use spamgate::store::carriers::CarrierChange;
 use spamgate::store::cases::{Decided, Decision, decide_case};
 use spamgate::store::feed;
+use spamgate::store::keys::list_key_checks;
 use zeroize::Zeroizing;
 
-use super::{Answer, Carrier, TestApp, report, wait_until};
+use super::{Answer, Carrier, TestApp, report, reporter, wait_until};
 
 /// How long telling may take.
 const TOLD_WITHIN: Duration = Duration::from_secs(20);
@@ -77,10 +81,25 @@ impl TestApp {
 
     /// Reports a sender and upholds the case. The case's reference.
     pub async fn uphold(&self, report_id: &str, sender: &str) -> String {
-        self.post(&report(report_id).with("sender", sender)).await.expect_status(201);
+        // One reporter may send only so many.
+        let index = report_id.trim_start_matches("r-").parse().expect("a number stands behind `r-`");
+        let body = report(report_id).with("sender", sender).with("reporter", reporter(index));
+        self.post(&body).await.expect_status(201);
         let open = self.cases().await.into_iter().find(|case| case.status == "open").expect("a case is open");
         self.decide(&open.reference, CaseStatus::Upheld, ReasonClass::Violation);
         open.reference
+    }
+
+    /// Asks a carrier about a case, as `cases request` does. The id of the request.
+    pub fn ask(&self, reference: &str, carrier: &str, kind: RequestKind) -> Result<String, AskError> {
+        let connection = &mut self.connection();
+        let known = list_key_checks(connection).unwrap();
+        let authority = load_or_make(&self.keys(), &known, false).unwrap().authority_private.unwrap();
+        let at = Moment::parse_rfc3339(&self.in_seconds(0)).unwrap();
+        let due_at = Moment(at.0 + MICROS_PER_DAY);
+        let note = Some("Kiểm tra giấy tờ");
+        let asked = Ask { reference, carrier, kind, note, by: "lan", at, due_at };
+        ask(connection, &authority, &asked).map(|id| id.to_string())
     }
 
     /// Asks for a page of anything.
