@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use serde_json::{Value, json};
-use spamgate::casework::builder::begin_rebuild;
+use spamgate::casework::builder::{begin_rebuild, build_slice};
 use spamgate::domain::clock::{Clock, Moment};
 use spamgate::domain::report::ReportId;
 use spamgate::domain::vocabulary::{CaseStatus, ReasonClass};
@@ -605,6 +605,19 @@ impl Run {
     }
 }
 
+impl Run {
+    /// Made anew from the journal in slices of one row and in one slice, all is as it was.
+    fn compare_after_rebuilds(&mut self) {
+        self.client.leave();
+        drop(self.gateway.take());
+        for slice_rows in [1, 1_000_000] {
+            begin_rebuild(&mut self.connection).unwrap();
+            while build_slice(&mut self.connection, "VN", slice_rows).unwrap().rows > 0 {}
+            self.compare();
+        }
+    }
+}
+
 /// A case has one decision at most here; the moment it was made is not the model's business.
 fn without_time_of_decision(row: &Value) -> Value {
     let mut row = row.clone();
@@ -626,6 +639,7 @@ fn run(seed: u64, place: fn() -> Place) {
         }
         run.compare();
         run.compare_by_http();
+        run.compare_after_rebuilds();
         let rows = spamgate::store::journal::count_after(&mut run.connection, 0, i64::MAX).unwrap();
         println!(
             "the_model_agrees: {}: {} reports, {rows} rows, {} cases, {:?}",
