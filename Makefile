@@ -1,7 +1,8 @@
 # `make test` is everything a change has to pass, but for format, lints and licences, which `.ci/run` adds.
 
 # What the tests start: PostgreSQL, Redis and Kannel (with its fake SMSC). setpriv ends servers with their test, and takes root away from PostgreSQL.
-DEBIAN_PACKAGES = postgresql redis-server kannel kannel-extras procps util-linux
+# With Python, a library that is not ours signs requests; the test fetches it.
+DEBIAN_PACKAGES = postgresql redis-server kannel kannel-extras procps util-linux python3-venv
 
 .PHONY: test packages
 

@@ -5,18 +5,26 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::carrier_api::authenticate::API_KEY_PREFIX;
-use crate::domain::carrier::{Addresses, Attests, Scopes, is_carrier_name};
+use crate::crypto::key_ring::KeyRing;
+use crate::crypto::signing::{ED25519_PUBLIC_KEY_BYTES, HMAC_SECRET_BYTES, SigningAlgorithm};
+use crate::domain::carrier::{Addresses, Attests, Scopes, Signatures, is_carrier_name};
 use crate::domain::check_char;
 use crate::domain::clock::Moment;
 use crate::store::carriers::{
-    ApiKeyRow, CarrierRow, GOOD_API_KEYS_MAX, KeyAdded, insert_api_key, insert_carrier, list_carriers,
+    ApiKeyRow, CarrierRow, GOOD_API_KEYS_MAX, KeyAdded, find_carrier, insert_api_key, insert_carrier, list_carriers,
 };
 use crate::store::connection::Connection;
+use crate::store::signing_keys::{GOOD_SIGNING_KEYS_MAX, SigningKeyRow, insert_signing_key};
 
 /// Name of the carrier that the first start makes.
 pub const FIRST_CARRIER: &str = "local";
 /// Random characters of an API key: 255 bits.
 const API_KEY_CHARACTERS: usize = 51;
+/// First letters of a signing key's id.
+const SIGNING_KEY_PREFIX: &str = "sig_";
+/// Random bytes of that id, and the characters that show them. It is no secret; it only has to be nobody else's.
+const SIGNING_KEY_ID_BYTES: usize = 10;
+const SIGNING_KEY_ID_CHARACTERS: usize = 15;
 
 /// Why a carrier was not made.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +41,9 @@ pub enum EnrolError {
     /// Two keys are good already.
     #[error("`{0}` has {GOOD_API_KEYS_MAX} good API keys: revoke the old one first")]
     TooManyKeys(String),
+    /// Two signing keys are good already.
+    #[error("`{0}` has {GOOD_SIGNING_KEYS_MAX} good signing keys: revoke the old one first")]
+    TooManySigningKeys(String),
     /// No random bytes.
     #[error("the system gives no random bytes")]
     Random,
@@ -63,13 +74,21 @@ pub struct Terms {
     pub scopes: Scopes,
     /// From where it may call.
     pub addresses: Addresses,
+    /// Whether it has to sign its requests.
+    pub signatures: Signatures,
 }
 
 impl Default for Terms {
     /// Reports alone, of all numbers, from anywhere, within the configured limits.
     fn default() -> Self {
-        let (attests, scopes, addresses) = (Attests::Any, Scopes::REPORT, Addresses::Any);
-        Self { attests, per_second: None, burst: None, scopes, addresses }
+        Self {
+            attests: Attests::Any,
+            per_second: None,
+            burst: None,
+            scopes: Scopes::REPORT,
+            addresses: Addresses::Any,
+            signatures: Signatures::Optional,
+        }
     }
 }
 
@@ -115,6 +134,7 @@ pub fn add_carrier(
         revoked_at: None,
         scopes: terms.scopes.to_string(),
         addresses: terms.addresses.to_string(),
+        signatures: terms.signatures.as_str().to_owned(),
     };
     if insert_carrier(connection, &row, &key)? {
         Ok(NewCarrier { id, name: row.name, api_key })
@@ -133,6 +153,64 @@ pub fn add_api_key(connection: &mut Connection, name: &str, now: Moment) -> Resu
         KeyAdded::Added => Ok(api_key),
         KeyAdded::NoCarrier => Err(EnrolError::NoCarrier(name.to_owned())),
         KeyAdded::TooMany => Err(EnrolError::TooManyKeys(name.to_owned())),
+    }
+}
+
+/// What kind of signing key is to be added.
+pub enum SigningKeyKind {
+    /// A shared secret, which is made.
+    NewSecret,
+    /// The carrier's Ed25519 public key.
+    Public([u8; ED25519_PUBLIC_KEY_BYTES]),
+}
+
+/// A signing key that was made.
+pub struct NewSigningKey {
+    /// What `keyid` of a signature has to say.
+    pub id: String,
+    /// How the carrier signs with it.
+    pub algorithm: SigningAlgorithm,
+    /// The shared secret, shown this once.
+    pub secret: Option<Zeroizing<[u8; HMAC_SECRET_BYTES]>>,
+}
+
+/// Adds a key with which a carrier signs its requests; its other one stays good.
+///
+/// # Errors
+/// [`EnrolError`].
+pub fn add_signing_key(
+    connection: &mut Connection,
+    ring: &KeyRing,
+    name: &str,
+    kind: &SigningKeyKind,
+    now: Moment,
+) -> Result<NewSigningKey, EnrolError> {
+    let carrier = find_carrier(connection, name)?.filter(|carrier| carrier.revoked_at.is_none());
+    let carrier = carrier.ok_or_else(|| EnrolError::NoCarrier(name.to_owned()))?;
+    let mut random = [0; SIGNING_KEY_ID_BYTES];
+    getrandom::fill(&mut random).map_err(|_| EnrolError::Random)?;
+    let id = format!("{SIGNING_KEY_PREFIX}{}", check_char::encode(&random, SIGNING_KEY_ID_CHARACTERS));
+    let (algorithm, secret, material) = match kind {
+        SigningKeyKind::NewSecret => {
+            let mut secret = Zeroizing::new([0; HMAC_SECRET_BYTES]);
+            getrandom::fill(secret.as_mut_slice()).map_err(|_| EnrolError::Random)?;
+            let sealed = ring.vault().seal(&carrier.id, &id, secret.as_slice()).ok_or(EnrolError::Random)?;
+            (SigningAlgorithm::HmacSha256, Some(secret), sealed)
+        }
+        SigningKeyKind::Public(key) => (SigningAlgorithm::Ed25519, None, key.to_vec()),
+    };
+    let row = SigningKeyRow {
+        key_id: id.clone(),
+        carrier_id: carrier.id,
+        algorithm: algorithm.as_str().to_owned(),
+        material,
+        created_at: now.0,
+        revoked_at: None,
+    };
+    if insert_signing_key(connection, &row)? {
+        Ok(NewSigningKey { id, algorithm, secret })
+    } else {
+        Err(EnrolError::TooManySigningKeys(name.to_owned()))
     }
 }
 

@@ -11,6 +11,7 @@
 //!        ▼
 //!  http/routes.rs ──► carrier_api/post_report.rs
 //!        │   carrier_api/authenticate.rs   whose API key is it; has this carrier anything left of its rate limit?
+//!        │   carrier_api/signatures/         is it signed as this carrier has to?
 //!        │   http/body.rs                  JSON within its bounds, or a problem document (http/problem.rs)
 //!        │   domain/submission.rs          raw strings become Msisdn, Sender, Content … or a Rejection with its field
 //!        ▼

@@ -36,6 +36,7 @@ use crate::outbound::deliver::Courier;
 use crate::outbound::desk::{Desk, DeskParts};
 use crate::outbound::dispatch::{DispatchParts, Dispatcher};
 use crate::store::connection::{Connection, ReadPool, StoreLocation};
+use crate::store::usage::add_usage;
 use crate::store::{StoreError, journal, keys};
 use crate::telemetry::metrics::Metrics;
 
@@ -43,6 +44,10 @@ use crate::telemetry::metrics::Metrics;
 const LOCK_FILE: &str = "serve.lock";
 /// How often the carriers are read again: a revoked key works for no longer than this.
 const CARRIERS_REFRESH: Duration = Duration::from_millis(500);
+/// How often carriers' figures are written.
+const USAGE_EVERY: Duration = Duration::from_secs(1);
+/// How long a stop waits for them.
+const USAGE_WRITTEN_MAX: Duration = Duration::from_secs(1);
 /// How long one look at the carriers may take before the next thing is looked after.
 const CARRIERS_REFRESH_MAX: Duration = Duration::from_secs(1);
 /// The same for a look at a database that was lost from sight.
@@ -179,6 +184,7 @@ pub struct Gateway {
     handles: Vec<ServerHandle>,
     servers: Vec<JoinHandle<std::io::Result<()>>>,
     tending: JoinHandle<()>,
+    counting: JoinHandle<()>,
     workers: Workers,
     fatal: mpsc::UnboundedReceiver<&'static str>,
     _lock: File,
@@ -219,7 +225,7 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
 
     let pool = location.open_pool(config.store.read_connections)?;
     let defaults = CarrierDefaults { per_second: config.limits.carrier_per_second, burst: config.limits.carrier_burst };
-    let carriers = Arc::new(CarrierRegistry::new(defaults, clock.clone()));
+    let carriers = Arc::new(CarrierRegistry::new(defaults, clock.clone(), Arc::clone(&ring)));
 
     let limits = QueueLimits { items_max: config.limits.queue_items, bytes_max: config.limits.queue_bytes };
     let queue = Arc::new(JournalQueue::new(limits, !location.is_shared()));
@@ -289,6 +295,7 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
         fake_news_word: config.mo.word()?,
         region: config.region()?,
         trusted_proxies: config.server.trusted_proxies.clone(),
+        public_url: config.server.parsed_public_url()?,
         body_limits,
         batches: BatchGate::new(BatchLimits {
             lines_max: config.limits.batch_lines,
@@ -323,6 +330,7 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
         app: app.clone(),
         handles: listening.iter().map(|listening| listening.handle.clone()).collect(),
         servers: listening.into_iter().map(|listening| tokio::spawn(listening.server)).collect(),
+        counting: tokio::spawn(keep_usage(app.clone())),
         tending: tokio::spawn(tend(app, pool, workers.clone())),
         workers,
         fatal,
@@ -357,6 +365,11 @@ impl Gateway {
         for server in self.servers {
             let _ = server.await;
         }
+        self.counting.abort();
+        let counted = self.app.clone();
+        // Nobody waits for figures longer than this.
+        let writing = tokio::task::spawn_blocking(move || write_usage(&counted));
+        let _ = tokio::time::timeout(USAGE_WRITTEN_MAX, writing).await;
         self.tending.abort();
         let _ = self.tending.await;
         let writer = tokio::task::spawn_blocking(move || writer.iter().for_each(|writer| writer.stop()));
@@ -454,6 +467,33 @@ fn remember_stored(
         let Some(last) = rows.last() else { return Ok(()) };
         seq = last.seq;
         rows.iter().filter_map(|row| probe_of_row(ring, store_epoch, row)).for_each(|probe| memory.mark_stored(&probe));
+    }
+}
+
+/// Writes what is counted of carriers again and again.
+async fn keep_usage(app: web::Data<App>) {
+    loop {
+        tokio::time::sleep(USAGE_EVERY).await;
+        // While the database is away nothing is tried; what was counted is kept.
+        if app.intake.location.is_in_doubt() {
+            continue;
+        }
+        let counted = app.clone();
+        let _ = tokio::task::spawn_blocking(move || write_usage(&counted)).await;
+    }
+}
+
+/// Writes what was counted since the last time. What cannot be written is kept for the next.
+fn write_usage(app: &App) {
+    let book = &app.carriers.usage;
+    let rows = book.take(app.intake.clock.now().day_at(app.region.utc_offset_minutes));
+    if rows.is_empty() {
+        return;
+    }
+    let written = app.reads.pool.get().and_then(|mut connection| Ok(add_usage(&mut connection, &rows)?));
+    if let Err(error) = written {
+        tracing::warn!(%error, "carriers' figures could not be written; they are kept for the next time");
+        book.give_back(rows);
     }
 }
 

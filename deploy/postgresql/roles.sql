@@ -42,7 +42,9 @@ GRANT INSERT (
 ) ON journal.reports TO spamgate_intake;
 GRANT INSERT ON journal.data_keys TO spamgate_intake;
 GRANT USAGE ON SEQUENCE journal.row_numbers TO spamgate_intake;
-GRANT SELECT ON carriers, api_keys, report_status TO spamgate_intake;
+GRANT SELECT ON carriers, api_keys, signing_keys, report_status TO spamgate_intake;
+-- Nodes add up what became of each carrier's reports.
+GRANT SELECT, INSERT, UPDATE ON carrier_usage TO spamgate_intake, spamgate_review;
 -- Carriers are told what a review node has sealed to each.
 GRANT SELECT ON feed_items TO spamgate_intake;
 GRANT SELECT (carrier_id, public_key) ON feed_terms TO spamgate_intake;
@@ -66,7 +68,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public, journal TO spamgate_review;
 GRANT UPDATE ON builder_cursor, cases TO spamgate_review;
 GRANT UPDATE ON journal.meta TO spamgate_review;
 GRANT INSERT ON decisions, key_checks, carrier_requests TO spamgate_review;
-GRANT INSERT, UPDATE ON carriers, api_keys, feed_terms, feed_items, webhooks TO spamgate_review;
+GRANT INSERT, UPDATE ON carriers, api_keys, signing_keys, feed_terms, feed_items, webhooks TO spamgate_review;
 GRANT INSERT, UPDATE, DELETE ON webhook_deliveries TO spamgate_review;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO spamgate_review;
 

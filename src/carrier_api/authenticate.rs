@@ -20,14 +20,23 @@ use governor::{Quota, RateLimiter};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::domain::carrier::{Addresses, Attests, Scope, Scopes};
+use super::signatures::check_signature;
+use super::signatures::digest::BodyDigest;
+use super::signatures::nonces::NonceMemory;
+use super::signatures::verify::{SignatureFault, SigningKey};
+use super::usage::{Usage, UsageBook};
+use crate::crypto::key_ring::KeyRing;
+use crate::crypto::signing::{SigningAlgorithm, Verifier};
+use crate::domain::carrier::{Addresses, Attests, Scope, Scopes, Signatures};
 use crate::domain::clock::Clock;
 use crate::http::app::App;
 use crate::http::client_ip::client_ip;
 use crate::http::problem::Problem;
+use crate::intake::accept::Accepted;
 use crate::store::StoreError;
 use crate::store::carriers::{CarrierRow, list_carriers, list_good_api_keys};
 use crate::store::connection::ReadPool;
+use crate::store::signing_keys::{SigningKeyRow, list_good_signing_keys};
 
 /// First letters of an API key, so that leaked ones can be searched for.
 pub const API_KEY_PREFIX: &str = "sgk_";
@@ -49,7 +58,17 @@ pub struct Carrier {
     /// What it may do.
     pub scopes: Scopes,
     addresses: Addresses,
+    signatures: Signatures,
+    signing_keys: Vec<SigningKey>,
+    kept: Kept,
+}
+
+/// What belongs to a carrier whatever its terms and keys are, and outlives their changes.
+#[derive(Clone)]
+struct Kept {
     limits: Arc<CarrierLimits>,
+    nonces: Arc<NonceMemory>,
+    usage: Arc<Usage>,
 }
 
 /// How much a carrier may. It belongs to the carrier, not to a key or to other terms: what changes these refills nothing.
@@ -63,6 +82,27 @@ struct CarrierLimits {
 /// Who sent a request: a carrier that may send it.
 pub struct Caller {
     carrier: Arc<Carrier>,
+    /// None when the request is not signed.
+    body: Option<BodyDigest>,
+}
+
+impl Caller {
+    /// Whether this is the body that was signed, when one was. Nothing of it may be taken before.
+    ///
+    /// # Errors
+    /// 401.
+    pub fn check_body(&self, body: &[u8]) -> Result<(), Problem> {
+        match &self.body {
+            Some(digest) if !digest.is_of(body) => Err(Problem::signature(SignatureFault::Digest)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether [`Caller::check_body`] has to see the body before any of it is taken.
+    #[must_use]
+    pub const fn is_signed(&self) -> bool {
+        self.body.is_some()
+    }
 }
 
 impl Deref for Caller {
@@ -83,14 +123,16 @@ pub struct RateFields {
 }
 
 impl Carrier {
-    fn new(row: &CarrierRow, limits: Arc<CarrierLimits>) -> Option<Self> {
+    fn new(row: &CarrierRow, signing_keys: Vec<SigningKey>, kept: Kept) -> Option<Self> {
         Some(Self {
             id: Uuid::from_slice(&row.id).ok()?,
             name: row.name.clone(),
             attests: Attests::parse(&row.attests).ok()?,
             scopes: Scopes::parse(&row.scopes).ok()?,
             addresses: Addresses::parse(&row.addresses).ok()?,
-            limits,
+            signatures: Signatures::parse(&row.signatures).ok()?,
+            signing_keys,
+            kept,
         })
     }
 
@@ -99,7 +141,22 @@ impl Carrier {
     /// # Errors
     /// 429 with the time to wait.
     pub fn take_one(&self) -> Result<RateFields, Problem> {
-        self.limits.take_one()
+        self.kept.limits.take_one().inspect_err(|problem| self.count_refused(problem))
+    }
+
+    /// Counts a report of it that was taken, or had been.
+    pub fn count_taken(&self, accepted: &Accepted) {
+        self.kept.usage.count_taken(accepted.received_at.is_some());
+    }
+
+    /// Counts what was refused to it.
+    pub fn count_refused(&self, problem: &Problem) {
+        self.count_refused_code(problem.code());
+    }
+
+    /// The same for what is refused without a problem document; `code` is of a fixed list.
+    pub fn count_refused_code(&self, code: &'static str) {
+        self.kept.usage.count_refused(code);
     }
 
     /// Takes one item, for one report of many: without rate limit fields, for which its answer has no place.
@@ -107,7 +164,7 @@ impl Carrier {
     /// # Errors
     /// 429 with the time to wait.
     pub fn take_one_of_many(&self) -> Result<(), Problem> {
-        self.limits.take_one_of_many()
+        self.kept.limits.take_one_of_many()
     }
 
     /// Whether it may do this, and from here.
@@ -183,6 +240,7 @@ impl CarrierDefaults {
 
 struct Known {
     row: CarrierRow,
+    key_rows: Vec<SigningKeyRow>,
     carrier: Arc<Carrier>,
 }
 
@@ -199,15 +257,18 @@ pub struct CarrierRegistry {
     directory: RwLock<Directory>,
     defaults: CarrierDefaults,
     clock: Clock,
+    ring: Arc<KeyRing>,
+    /// What is counted for each, until it is written.
+    pub usage: UsageBook,
     last_refresh: AtomicI64,
 }
 
 impl CarrierRegistry {
-    /// An empty registry; see [`CarrierRegistry::refresh`].
+    /// An empty registry; see [`CarrierRegistry::refresh`]. `ring` opens the secrets with which carriers sign.
     #[must_use]
-    pub fn new(defaults: CarrierDefaults, clock: Clock) -> Self {
+    pub fn new(defaults: CarrierDefaults, clock: Clock, ring: Arc<KeyRing>) -> Self {
         let last_refresh = AtomicI64::new(i64::MIN);
-        Self { directory: RwLock::default(), defaults, clock, last_refresh }
+        Self { directory: RwLock::default(), defaults, clock, ring, usage: UsageBook::default(), last_refresh }
     }
 
     /// Reads the carriers. Those whose rate and burst did not change keep their limiter: a refresh refills nobody's burst.
@@ -218,6 +279,10 @@ impl CarrierRegistry {
         let mut connection = pool.get()?;
         // Keys first: the carrier of each is then there as well.
         let keys = list_good_api_keys(&mut connection)?;
+        let mut signing_keys: HashMap<Vec<u8>, Vec<SigningKeyRow>> = HashMap::new();
+        for key in list_good_signing_keys(&mut connection)? {
+            signing_keys.entry(key.carrier_id.clone()).or_default().push(key);
+        }
         let rows = list_carriers(&mut connection)?;
         drop(connection);
         self.last_refresh.store(Clock::now(&self.clock).0, Ordering::Relaxed);
@@ -225,7 +290,8 @@ impl CarrierRegistry {
         let mut next = Directory::default();
         for row in rows.into_iter().filter(|row| row.revoked_at.is_none()) {
             let before = known.by_id.remove(&row.id);
-            if let Some(known) = self.renew(before, row) {
+            let key_rows = signing_keys.remove(&row.id).unwrap_or_default();
+            if let Some(known) = self.renew(before, row, key_rows) {
                 next.by_id.insert(known.row.id.clone(), known);
             }
         }
@@ -239,20 +305,34 @@ impl CarrierRegistry {
         Ok(())
     }
 
-    fn renew(&self, before: Option<Known>, row: CarrierRow) -> Option<Known> {
-        let same_limits = match before {
-            Some(known) if known.row == row => return Some(known),
-            Some(known) if self.defaults.or_of(&known.row) == self.defaults.or_of(&row) => {
-                Some(Arc::clone(&known.carrier.limits))
-            }
-            Some(_) | None => None,
-        };
+    fn renew(&self, before: Option<Known>, row: CarrierRow, key_rows: Vec<SigningKeyRow>) -> Option<Known> {
         let fresh = || Arc::new(CarrierLimits::new(&row, self.defaults, self.clock.clone()));
-        let Some(carrier) = Carrier::new(&row, same_limits.unwrap_or_else(fresh)) else {
+        let kept = match before {
+            Some(known) if known.row == row && known.key_rows == key_rows => return Some(known),
+            Some(known) if self.defaults.or_of(&known.row) == self.defaults.or_of(&row) => known.carrier.kept.clone(),
+            Some(known) => Kept { limits: fresh(), ..known.carrier.kept.clone() },
+            None => Kept { limits: fresh(), nonces: Arc::default(), usage: self.usage.of(&row.id) },
+        };
+        let signing_keys = key_rows.iter().filter_map(|key| self.open_signing_key(key)).collect();
+        let Some(carrier) = Carrier::new(&row, signing_keys, kept) else {
             tracing::error!(carrier.name = row.name, "this carrier's row cannot be read; it is refused");
             return None;
         };
-        Some(Known { row, carrier: Arc::new(carrier) })
+        Some(Known { row, key_rows, carrier: Arc::new(carrier) })
+    }
+
+    fn open_signing_key(&self, row: &SigningKeyRow) -> Option<SigningKey> {
+        let verifier = match SigningAlgorithm::parse(&row.algorithm) {
+            Some(SigningAlgorithm::HmacSha256) => {
+                self.ring.vault().open(&row.carrier_id, &row.key_id, &row.material).map(Verifier::HmacSha256)
+            }
+            Some(SigningAlgorithm::Ed25519) => row.material.as_slice().try_into().ok().map(Verifier::Ed25519),
+            None => None,
+        };
+        if verifier.is_none() {
+            tracing::error!(key.id = row.key_id, "this signing key cannot be read; what it signs is refused");
+        }
+        verifier.map(|verifier| SigningKey { id: row.key_id.clone(), verifier })
     }
 
     fn find(&self, key_hash: &[u8; 32]) -> Option<Arc<Carrier>> {
@@ -283,11 +363,12 @@ impl CarrierRegistry {
 }
 
 /// Who sent the request, when it is a carrier that may send it: by its key, from its address, with the scope that the
-/// route needs; with none, any will do.
+/// route needs (with none, any will do), and with its signature where it has to sign or does. What the body of a signed
+/// request must be is checked by [`Caller::check_body`].
 ///
 /// # Errors
-/// 401 when there is no good key, the same for every reason that would tell something about keys; 403 when the carrier
-/// may not do this, or not from here.
+/// 401 when there is no good key, the same for every reason that would tell something about keys, or the signature is not
+/// right; 403 when the carrier may not do this, or not from here.
 pub async fn authenticate(request: &HttpRequest, app: &App, scope: Option<Scope>) -> Result<Caller, Problem> {
     let key = bearer(request).ok_or_else(Problem::no_api_key)?;
     admit(request, app, key, scope).await
@@ -310,8 +391,29 @@ pub async fn authenticate_gateway(
 
 async fn admit(request: &HttpRequest, app: &App, key: &[u8], scope: Option<Scope>) -> Result<Caller, Problem> {
     let carrier = app.carriers.find_by_key(key, &app.reads.pool).await?;
+    match check(request, app, scope, &carrier).await {
+        Ok(body) => Ok(Caller { carrier, body }),
+        Err(problem) => {
+            carrier.count_refused(&problem);
+            Err(problem)
+        }
+    }
+}
+
+async fn check(
+    request: &HttpRequest,
+    app: &App,
+    scope: Option<Scope>,
+    carrier: &Carrier,
+) -> Result<Option<BodyDigest>, Problem> {
     carrier.check(scope, client_ip(request, &app.trusted_proxies))?;
-    Ok(Caller { carrier })
+    let is_required = carrier.signatures == Signatures::Required;
+    if carrier.signing_keys.is_empty() && !is_required {
+        return Ok(None);
+    }
+    let Carrier { id, signing_keys, kept, .. } = carrier;
+    let signed = check_signature(request, app, id.as_bytes(), signing_keys, &kept.nonces, is_required).await?;
+    Ok(signed.map(|signed| signed.body))
 }
 
 /// A header value of digits and signs of our own.

@@ -23,13 +23,15 @@ use crate::domain::submission::{RawReport, Submission};
 use crate::domain::vocabulary::Source;
 use crate::http::answer_stream::{AnswerWriter, answer_stream};
 use crate::http::app::App;
-use crate::http::body::{MediaType, check_media_type, parse_json, refuse};
+use crate::http::body::{BodyLimits, MediaType, check_media_type, parse_json, read_already, read_body, refuse};
 use crate::http::lines::{End, Line, LineLimits, Lines};
 use crate::http::problem::{Problem, ProblemPart};
 use crate::intake::accept::{Accepted, Sender};
 
 /// Lines begun before other requests of this thread have their turn.
 const LINES_PER_TURN: usize = 64;
+/// How long the body of a signed batch may take: none of it can be taken before its end.
+const SIGNED_BATCH_MAX: Duration = Duration::from_secs(60);
 /// How long a batch waits before it looks again whether the queue to the journal has room for it.
 const GIVE_WAY: Duration = Duration::from_millis(5);
 
@@ -60,6 +62,14 @@ struct NotTaken<'a> {
 pub async fn post_batch(request: HttpRequest, body: web::Payload, app: web::Data<App>) -> HttpResponse {
     match enter(&request, &app).await {
         Ok((carrier, rate, pass)) => {
+            let body = match verified(&request, body, &app, &carrier).await {
+                Ok(body) => body,
+                Err((problem, unread)) => {
+                    carrier.count_refused(&problem);
+                    problem.count(&app.metrics);
+                    return refuse(problem.with_rate_unless_set(rate), unread);
+                }
+            };
             let mut response = HttpResponse::Ok();
             insert_rate(&mut response, &rate);
             response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(MediaType::Ndjson.as_str())));
@@ -82,6 +92,24 @@ async fn enter(request: &HttpRequest, app: &App) -> Result<(Caller, RateFields, 
     match app.batches.enter(carrier.id) {
         Some(pass) => Ok((carrier, rate, pass)),
         None => Err(Problem::too_many_batches().with_rate_unless_set(rate)),
+    }
+}
+
+/// The body as it comes; but that of a signed batch whole, when it is what was signed. Only its end shows that, and no line
+/// may be taken before.
+async fn verified(
+    request: &HttpRequest,
+    mut body: web::Payload,
+    app: &App,
+    carrier: &Caller,
+) -> Result<web::Payload, (Problem, web::Payload)> {
+    if !carrier.is_signed() {
+        return Ok(body);
+    }
+    let limits = BodyLimits { max_bytes: app.batches.limits().bytes_max, timeout: SIGNED_BATCH_MAX };
+    match read_body(request, &mut body, &limits, carrier).await {
+        Ok(whole) => read_already(request, whole).await.map_err(|problem| (problem, body)),
+        Err(problem) => Err((problem, body)),
     }
 }
 
@@ -264,8 +292,12 @@ impl Batch {
         let Self { app, carrier, window, written, .. } = self;
         let from = sender_of(carrier);
         window.settle(context, &app.intake, &from, |place, outcome| match outcome {
-            Ok(accepted) => write_taken(written, place, &accepted),
+            Ok(accepted) => {
+                carrier.count_taken(&accepted);
+                write_taken(written, place, &accepted);
+            }
             Err(problem) => {
+                carrier.count_refused(&problem);
                 problem.count(&app.metrics);
                 write_problem(written, place.line, &problem);
             }
@@ -283,6 +315,7 @@ impl Batch {
             Some(End::TooSlow) => Problem::batch_too_slow(),
             Some(End::Broken) => Problem::batch_broken(),
         };
+        self.carrier.count_refused(&problem);
         problem.count(&self.app.metrics);
         let line = if self.is_too_long { self.line } else { self.line + 1 };
         write_problem(&mut self.written, line, &problem);

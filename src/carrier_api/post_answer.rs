@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::authenticate::{Carrier, authenticate};
+use super::authenticate::{Caller, authenticate};
 use super::post_report::insert_rate;
 use crate::domain::carrier::Scope;
 use crate::domain::clock::Moment;
@@ -60,9 +60,9 @@ async fn take_authenticated(
     request: &HttpRequest,
     body: &mut web::Payload,
     app: &App,
-    carrier: &Carrier,
+    carrier: &Caller,
 ) -> Result<Receipt, Problem> {
-    let body = read_json_body(request, body, &app.body_limits).await?;
+    let body = read_json_body(request, body, &app.body_limits, carrier).await?;
     let raw: RawAnswer = parse_json(&body)?;
     let outcome = Outcome::parse(raw.outcome.as_deref())?;
     let note = parse_note(raw.note)?;

@@ -45,8 +45,14 @@ async fn take_report(request: &HttpRequest, body: &mut web::Payload, app: &App) 
     let carrier = authenticate(request, app, Some(Scope::Report)).await?;
     let rate = carrier.take_one()?;
     match take_authenticated(request, body, app, &carrier).await {
-        Ok((accepted, renumbered)) => Ok(answer(&accepted, renumbered, &rate)),
-        Err(problem) => Err(problem.with_rate_unless_set(rate)),
+        Ok((accepted, renumbered)) => {
+            carrier.count_taken(&accepted);
+            Ok(answer(&accepted, renumbered, &rate))
+        }
+        Err(problem) => {
+            carrier.count_refused(&problem);
+            Err(problem.with_rate_unless_set(rate))
+        }
     }
 }
 
@@ -56,7 +62,7 @@ async fn take_authenticated(
     app: &App,
     carrier: &Caller,
 ) -> Result<(Accepted, bool), Problem> {
-    let body = read_json_body(request, body, &app.body_limits).await?;
+    let body = read_json_body(request, body, &app.body_limits, carrier).await?;
     let submission = {
         let raw: RawReport<'_> = parse_json(&body)?;
         Submission::parse(&raw, &app.region)?

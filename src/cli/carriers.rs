@@ -9,9 +9,10 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::carrier_keys::{self, KeyCommand};
+use super::signing_keys::{self, SigningKeyCommand};
 use crate::config::Config;
 use crate::crypto::recipient::RecipientKey;
-use crate::domain::carrier::{Addresses, Attests, Scopes};
+use crate::domain::carrier::{Addresses, Attests, Scopes, Signatures};
 use crate::domain::clock::{Clock, Moment};
 use crate::enrol::{Terms, add_carrier};
 use crate::startup;
@@ -69,6 +70,9 @@ pub(super) enum CarrierCommand {
     /// Replace a carrier's API key: add another, let the carrier change over, revoke the old one.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Keys with which a carrier signs its requests, two at once while one is replaced.
+    #[command(subcommand)]
+    SigningKey(SigningKeyCommand),
 }
 
 #[derive(Args)]
@@ -88,6 +92,9 @@ pub(super) struct TermArguments {
     /// From where it may call: `any`, or networks such as `192.0.2.0/24,2001:db8::/32` [default: any].
     #[arg(long, value_name = "NETWORKS", value_parser = Addresses::parse)]
     address: Option<Addresses>,
+    /// Whether it has to sign its requests: `optional` or `required` [default: optional].
+    #[arg(long, value_parser = Signatures::parse)]
+    signatures: Option<Signatures>,
 }
 
 /// A number, or none for the configured default.
@@ -113,12 +120,14 @@ impl TermArguments {
             burst: self.burst.and_then(|limit| limit.0),
             scopes: self.scope.unwrap_or(usual.scopes),
             addresses: self.address.unwrap_or(usual.addresses),
+            signatures: self.signatures.unwrap_or(usual.signatures),
         }
     }
 
     const fn is_empty(&self) -> bool {
-        let Self { attests, per_second, burst, scope, address } = self;
-        attests.is_none() && per_second.is_none() && burst.is_none() && scope.is_none() && address.is_none()
+        let Self { attests, per_second, burst, scope, address, signatures } = self;
+        let no_limit = per_second.is_none() && burst.is_none();
+        attests.is_none() && no_limit && scope.is_none() && address.is_none() && signatures.is_none()
     }
 
     fn into_change(self) -> CarrierChange {
@@ -128,6 +137,7 @@ impl TermArguments {
             burst: self.burst.map(|limit| limit.0),
             scopes: self.scope.map(|scopes| scopes.to_string()),
             addresses: self.address.map(|addresses| addresses.to_string()),
+            signatures: self.signatures.map(|signatures| signatures.as_str().to_owned()),
         }
     }
 }
@@ -174,6 +184,7 @@ struct Listed {
     attests: String,
     scopes: String,
     addresses: String,
+    signatures: String,
     per_second: Option<i32>,
     burst: Option<i32>,
     created_at: String,
@@ -188,6 +199,7 @@ impl From<CarrierRow> for Listed {
             attests: row.attests,
             scopes: row.scopes,
             addresses: row.addresses,
+            signatures: row.signatures,
             per_second: row.per_second,
             burst: row.burst,
             created_at: Moment(row.created_at).to_rfc3339(),
@@ -198,9 +210,9 @@ impl From<CarrierRow> for Listed {
 
 impl Listed {
     fn line(&self) -> String {
-        let Self { id, name, attests, scopes, addresses, .. } = self;
+        let Self { id, name, attests, scopes, addresses, signatures, .. } = self;
         let state = self.revoked_at.as_ref().map_or_else(|| "active".to_owned(), |at| format!("revoked {at}"));
-        format!("{name:<24} {id} may {scopes} from {addresses}, attests {attests}, {state}")
+        format!("{name:<24} {id} may {scopes} from {addresses}, attests {attests}, signatures {signatures}, {state}")
     }
 }
 
@@ -268,6 +280,7 @@ pub(super) fn run(command: CarrierCommand, config: &Config, data: &Path) -> anyh
                 writeln!(out, "`{name}` is revoked, with all its keys.")?;
             }
         }
+        CarrierCommand::SigningKey(command) => signing_keys::run(command, config, data, now, &mut out)?,
         CarrierCommand::Key(command) => carrier_keys::run(command, &mut connection, now, &mut out)?,
     }
     Ok(())

@@ -5,6 +5,7 @@ mod carriers;
 mod cases;
 mod keys;
 mod serve;
+mod signing_keys;
 mod webhooks;
 
 use std::io::{self, Write};

@@ -13,6 +13,7 @@ use self::fast_url::{FastUrl, FastUrlError, SCHEMES};
 use crate::domain::mo_syntax::FakeNewsWord;
 use crate::domain::msisdn::HomeCountry;
 use crate::domain::network::Network;
+use crate::domain::public_url::PublicUrl;
 use crate::domain::submission::Region;
 
 /// The defaults, as documentation.
@@ -95,6 +96,7 @@ pub struct ServerSettings {
     pub role: Role,
     pub listen: SocketAddr,
     pub trusted_proxies: Vec<Network>,
+    pub public_url: String,
     pub ops_listen: SocketAddr,
     pub workers: usize,
     pub connections_max_per_worker: usize,
@@ -107,6 +109,20 @@ pub struct ServerSettings {
     pub body_timeout_ms: u64,
     pub append_timeout_ms: u64,
     pub shutdown_timeout_s: u64,
+}
+
+impl ServerSettings {
+    /// How carriers reach the gateway; none when it is not said.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn parsed_public_url(&self) -> Result<Option<PublicUrl>, ConfigError> {
+        if self.public_url.is_empty() {
+            return Ok(None);
+        }
+        let url = PublicUrl::parse(&self.public_url);
+        url.map(Some).map_err(|reason| ConfigError::Value { setting: "server.public_url", reason })
+    }
 }
 
 /// What a node does.
@@ -275,6 +291,7 @@ pub enum InternalTargets {
 #[expect(missing_docs, reason = "defaults.toml describes every setting")]
 pub struct RegionSettings {
     pub country: String,
+    pub utc_offset_minutes: i32,
     pub provinces: Vec<String>,
 }
 
@@ -376,6 +393,7 @@ impl Config {
         self.region()?;
         self.fast.check()?;
         self.mo.word()?;
+        self.server.parsed_public_url()?;
         let as_usize = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
         let bounds = [
             ("mo.questions_max", self.mo.questions_max, 1, 1 << 24),
@@ -436,7 +454,12 @@ impl Config {
             let reason = "codes are 1 to 16 letters, digits and hyphens".to_owned();
             return Err(ConfigError::Value { setting: "region.provinces", reason });
         }
-        Ok(Region { home, province_codes: self.region.provinces.clone() })
+        let utc_offset_minutes = self.region.utc_offset_minutes;
+        if !(-14 * 60..=14 * 60).contains(&utc_offset_minutes) {
+            let reason = "no clock is further from UTC than 840 minutes".to_owned();
+            return Err(ConfigError::Value { setting: "region.utc_offset_minutes", reason });
+        }
+        Ok(Region { home, province_codes: self.region.provinces.clone(), utc_offset_minutes })
     }
 
     /// The configuration as TOML, with secrets left out.

@@ -4,6 +4,7 @@
 //! The *tag* root has a key id and can be replaced after a leak: it hides numbers and texts.
 
 use super::mac::{MacKey, Secret};
+use super::signing::SigningVault;
 use super::stored_secret::StoredSecretKey;
 use crate::domain::check_char;
 use crate::domain::content::Content;
@@ -37,6 +38,7 @@ struct StableKeys {
     track: MacKey,
     mark: MacKey,
     outbound: MacKey,
+    nonce: MacKey,
 }
 
 /// Sub-keys of one tag key id. Reporter and sender have two keys, so that a person who reports and is reported cannot
@@ -54,6 +56,7 @@ pub struct KeyRing {
     tags: TagKeys,
     tag_key_id: i32,
     stored_secrets: StoredSecretKey,
+    vault: SigningVault,
 }
 
 impl KeyRing {
@@ -67,6 +70,7 @@ impl KeyRing {
                 track: MacKey::derive(stable, "spamgate v1 track"),
                 mark: MacKey::derive(stable, "spamgate v1 mark"),
                 outbound: MacKey::derive(stable, "spamgate v1 outbound"),
+                nonce: MacKey::derive(stable, "spamgate v1 nonce"),
             },
             tags: TagKeys {
                 reporter: MacKey::derive(tags, "spamgate v1 reporter"),
@@ -76,13 +80,26 @@ impl KeyRing {
             },
             tag_key_id,
             stored_secrets: StoredSecretKey::derive(stable),
+            vault: SigningVault::new(stable),
         }
+    }
+
+    /// What opens and seals the shared secrets of carriers.
+    #[must_use]
+    pub const fn vault(&self) -> &SigningVault {
+        &self.vault
     }
 
     /// The key under which secrets that must be read again stand in the database.
     #[must_use]
     pub const fn stored_secrets(&self) -> &StoredSecretKey {
         &self.stored_secrets
+    }
+
+    /// The name under which a nonce is remembered: short, whatever a carrier writes, and not to be guessed.
+    #[must_use]
+    pub fn nonce_tag(&self, carrier_id: &[u8], key_id: &str, nonce: &str) -> [u8; 16] {
+        self.stable.nonce.tag(&[carrier_id, key_id.as_bytes(), nonce.as_bytes()])
     }
 
     /// The id that rows tagged by this ring carry.

@@ -7,6 +7,15 @@ use zeroize::Zeroizing;
 /// A 256-bit secret that is wiped when dropped.
 pub type Secret = Zeroizing<[u8; 32]>;
 
+/// The sub-key of `root` for `purpose` (HKDF-SHA-256, RFC 5869).
+#[must_use]
+pub fn derive_secret(root: &Secret, purpose: &str) -> Secret {
+    let mut okm: Secret = Zeroizing::new([0; 32]);
+    let expanded = hkdf::Hkdf::<Sha256>::new(None, root.as_slice()).expand(purpose.as_bytes(), okm.as_mut_slice());
+    debug_assert!(expanded.is_ok(), "32 bytes are always within HKDF's limit");
+    okm
+}
+
 /// A keyed MAC, ready to be cloned: starting from the keyed state costs 139 ns a tag, keying anew 223 ns.
 #[derive(Clone)]
 pub struct MacKey(Hmac<Sha256>);
@@ -15,9 +24,7 @@ impl MacKey {
     /// The sub-key of `root` for `purpose` (HKDF-SHA-256, RFC 5869).
     #[must_use]
     pub fn derive(root: &Secret, purpose: &str) -> Self {
-        let mut okm: Secret = Zeroizing::new([0; 32]);
-        let expanded = hkdf::Hkdf::<Sha256>::new(None, root.as_slice()).expand(purpose.as_bytes(), okm.as_mut_slice());
-        debug_assert!(expanded.is_ok(), "32 bytes are always within HKDF's limit");
+        let okm = derive_secret(root, purpose);
         // The array form cannot fail, unlike `new_from_slice`: HMAC takes a key of one block.
         let mut block = Zeroizing::new([0_u8; 64]);
         block.iter_mut().zip(okm.iter()).for_each(|(to, from)| *to = *from);

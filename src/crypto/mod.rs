@@ -5,4 +5,5 @@ pub mod key_files;
 pub mod key_ring;
 pub mod mac;
 pub mod recipient;
+pub mod signing;
 pub mod stored_secret;

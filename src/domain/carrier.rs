@@ -211,6 +211,35 @@ impl fmt::Display for Addresses {
     }
 }
 
+/// Whether a carrier signs its requests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Signatures {
+    /// It may. A signature by one of its keys has to be right all the same.
+    Optional,
+    /// It has to.
+    Required,
+}
+
+impl Signatures {
+    /// The word of settings and database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Optional => "optional",
+            Self::Required => "required",
+        }
+    }
+
+    /// Reads that word.
+    ///
+    /// # Errors
+    /// A sentence that says what to write instead.
+    pub fn parse(word: &str) -> Result<Self, String> {
+        let known = [Self::Optional, Self::Required].into_iter().find(|known| known.as_str() == word);
+        known.ok_or_else(|| "write `optional` or `required`".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -50,6 +50,35 @@ impl Moment {
     }
 }
 
+/// A day, as days since 1970-01-01.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Day(pub i32);
+
+impl Day {
+    /// Reads `2026-11-24`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let moment = if text.len() == 10 { Moment::parse_rfc3339(&format!("{text}T00:00:00Z"))? } else { return None };
+        Some(moment.day_at(0))
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first = Moment(i64::from(self.0).saturating_mul(MICROS_PER_DAY)).to_rfc3339();
+        f.write_str(first.get(..10).unwrap_or_default())
+    }
+}
+
+impl Moment {
+    /// The day it lies in, where clocks are so many minutes ahead of UTC.
+    #[must_use]
+    pub fn day_at(self, utc_offset_minutes: i32) -> Day {
+        let there = self.0.saturating_add(i64::from(utc_offset_minutes).saturating_mul(60 * MICROS_PER_SECOND));
+        Day(i32::try_from(there.div_euclid(MICROS_PER_DAY)).unwrap_or(i32::MAX))
+    }
+}
+
 /// Where the time comes from. An enum and not a trait: there are exactly two, and it is cloned into every part.
 #[derive(Clone)]
 pub enum Clock {
@@ -143,6 +172,18 @@ mod tests {
     fn a_time_stamp_without_an_offset_or_with_a_zone_name_is_not_read() {
         for text in ["2026-11-24T15:00:00", "2026-11-24", "", "2026-11-24T15:00:00+07:00[Asia/Ho_Chi_Minh]"] {
             assert_eq!(Moment::parse_rfc3339(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_of_its_region() {
+        let day = |text: &str| Moment::parse_rfc3339(text).map(|moment| moment.day_at(420).to_string());
+        assert_eq!(day("2026-11-24T16:59:59.999999Z").as_deref(), Some("2026-11-24"));
+        assert_eq!(day("2026-11-24T17:00:00Z").as_deref(), Some("2026-11-25"));
+        assert_eq!(day("1969-12-31T16:59:59Z").as_deref(), Some("1969-12-31"));
+        assert_eq!(Day::parse("2026-11-24"), Moment::parse_rfc3339("2026-11-24T05:00:00Z").map(|at| at.day_at(420)));
+        for text in ["", "2026-11-31", "2026-1-24", "24.11.2026", "2026-11-24T00:00:00Z", "2026-11-2\u{e9}"] {
+            assert_eq!(Day::parse(text), None, "{text}");
         }
     }
 

@@ -13,6 +13,7 @@ pub mod mo_reply;
 pub mod mo_syntax;
 pub mod msisdn;
 pub mod network;
+pub mod public_url;
 pub mod rejection;
 pub mod report;
 pub mod request;

@@ -25,6 +25,8 @@ pub struct Region {
     pub home: HomeCountry,
     /// Codes that `province` may have.
     pub province_codes: Vec<String>,
+    /// How far its clocks are ahead of UTC, minutes: when its days begin.
+    pub utc_offset_minutes: i32,
 }
 
 /// A string of the request, borrowed from the body where it holds no escapes. A type of its own, because serde borrows
@@ -233,7 +235,11 @@ mod tests {
     use super::*;
 
     fn region() -> Region {
-        Region { home: HomeCountry::parse("VN").unwrap(), province_codes: vec!["01".into(), "79".into()] }
+        Region {
+            home: HomeCountry::parse("VN").unwrap(),
+            province_codes: vec!["01".into(), "79".into()],
+            utc_offset_minutes: 420,
+        }
     }
 
     fn good() -> RawReport<'static> {

@@ -76,6 +76,15 @@ impl FastState {
         }
     }
 
+    /// Whether no node has claimed this nonce before. Where that cannot be asked, the answer is yes: each node remembers
+    /// its own.
+    pub async fn claim_nonce(&self, nonce: &[u8; 16], remembered: Duration) -> bool {
+        match self {
+            Self::Memory(_) => true,
+            Self::Redis(redis) => redis.claim_nonce(nonce, remembered).await,
+        }
+    }
+
     /// Remembers that the report is committed. Never waits.
     pub fn mark_stored(&self, probe: &Probe) {
         match self {

@@ -15,6 +15,7 @@ use crate::config::Role;
 use crate::crypto::recipient::RecipientKey;
 use crate::domain::mo_syntax::FakeNewsWord;
 use crate::domain::network::Network;
+use crate::domain::public_url::PublicUrl;
 use crate::domain::submission::Region;
 use crate::intake::accept::Intake;
 use crate::store::StoreError;
@@ -47,6 +48,8 @@ pub struct App {
     pub region: Region,
     /// Whose `X-Forwarded-For` is believed; see [`super::client_ip`].
     pub trusted_proxies: Vec<Network>,
+    /// How carriers reach the gateway, as their signatures name it; none means as each request says.
+    pub public_url: Option<PublicUrl>,
     /// Bounds on bodies.
     pub body_limits: BodyLimits,
     /// How many batches are taken at once.

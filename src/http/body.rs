@@ -6,13 +6,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::error::PayloadError;
 use actix_web::http::header;
 use actix_web::web::{Bytes, BytesMut, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use futures_core::Stream;
 use serde::Deserialize;
 
 use super::problem::Problem;
+use crate::carrier_api::authenticate::Caller;
 
 /// The longest name of a field that is quoted back, characters.
 const QUOTED_FIELD_MAX: usize = 64;
@@ -26,28 +28,63 @@ pub struct BodyLimits {
     pub timeout: Duration,
 }
 
-/// Reads a body that must be plain JSON. What is not read stays in `body`.
+/// Reads a body that must be plain JSON, and what the caller has signed, if it has. What is not read stays in `body`.
 ///
 /// # Errors
-/// 415, 413, 408, or 400 when the connection broke.
-pub async fn read_json_body(request: &HttpRequest, body: &mut Payload, limits: &BodyLimits) -> Result<Bytes, Problem> {
+/// 415, 413, 408, 401, or 400 when the connection broke.
+pub async fn read_json_body(
+    request: &HttpRequest,
+    body: &mut Payload,
+    limits: &BodyLimits,
+    caller: &Caller,
+) -> Result<Bytes, Problem> {
     check_media_type(request, MediaType::Json)?;
-    read_body(request, body, limits).await
+    read_body(request, body, limits, caller).await
 }
 
-/// Reads a body of whatever media type. What is not read stays in `body`.
+/// Reads a body of whatever media type, and what the caller has signed, if it has. What is not read stays in `body`.
 ///
 /// # Errors
-/// 415 when it is compressed, 413, 408, or 400 when the connection broke.
-pub async fn read_body(request: &HttpRequest, body: &mut Payload, limits: &BodyLimits) -> Result<Bytes, Problem> {
+/// 415 when it is compressed, 413, 408, 401, or 400 when the connection broke.
+pub async fn read_body(
+    request: &HttpRequest,
+    body: &mut Payload,
+    limits: &BodyLimits,
+    caller: &Caller,
+) -> Result<Bytes, Problem> {
     check_encoding(request)?;
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if declared.is_some_and(|length: usize| length > limits.max_bytes) {
         return Err(Problem::body_too_large(limits.max_bytes));
     }
-    match tokio::time::timeout(limits.timeout, read_all(body, limits.max_bytes)).await {
-        Ok(outcome) => outcome,
-        Err(_elapsed) => Err(Problem::body_too_slow()),
+    let whole = match tokio::time::timeout(limits.timeout, read_all(body, limits.max_bytes)).await {
+        Ok(outcome) => outcome?,
+        Err(_elapsed) => return Err(Problem::body_too_slow()),
+    };
+    caller.check_body(&whole)?;
+    Ok(whole)
+}
+
+/// A body that was read already, for who reads bodies.
+///
+/// # Errors
+/// None, as actix has it.
+pub async fn read_already(request: &HttpRequest, whole: Bytes) -> Result<Payload, Problem> {
+    let stream: BoxedPayload = Box::pin(Once(Some(whole)));
+    let mut payload = actix_web::dev::Payload::Stream { payload: stream };
+    Payload::from_request(request, &mut payload).await.map_err(|_| Problem::internal())
+}
+
+type BoxedPayload = Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>>;
+
+/// One piece.
+struct Once(Option<Bytes>);
+
+impl Stream for Once {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.take().filter(|piece| !piece.is_empty()).map(Ok))
     }
 }
 

@@ -12,6 +12,7 @@ use super::body::MediaType;
 use super::framing::{HEAD_MAX_BYTES, REQUEST_LINE_MAX_BYTES};
 use crate::carrier_api::authenticate::RateFields;
 use crate::carrier_api::post_report::insert_rate;
+use crate::carrier_api::signatures::verify::SignatureFault;
 use crate::crypto::envelope::EnvelopeError;
 use crate::domain::carrier::Scope;
 use crate::domain::rejection::Rejection;
@@ -28,6 +29,8 @@ const STORE_RETRY_S: u64 = 1;
 const BUSY_RETRY_S: u64 = 1;
 /// When to try again while the table of quotas is full, seconds.
 const QUOTAS_FULL_RETRY_S: u64 = 60;
+/// When to try again while a carrier's table of nonces is full, seconds.
+const NONCES_FULL_RETRY_S: u64 = 60;
 
 /// What goes wrong at the edge, for its caller. Boxed, so that the way without problems stays light.
 pub struct Problem(Box<Parts>);
@@ -190,6 +193,45 @@ impl Problem {
         let detail = "This API key is not known or was revoked. Ask the gateway's operator for a new one.";
         Self::new(StatusCode::UNAUTHORIZED, "api_key_unknown", detail)
     }
+    /// What is wrong with a signature; never what would be right.
+    #[must_use]
+    pub fn signature(fault: SignatureFault) -> Self {
+        let (code, detail) = match fault {
+            SignatureFault::Missing => ("signature_missing", "Sign your requests (RFC 9421): you agreed to."),
+            SignatureFault::Malformed => {
+                ("signature_malformed", "`Signature-Input` or `Signature` is not as RFC 9421 has it.")
+            }
+            SignatureFault::Components => (
+                "signature_components",
+                "Sign at least `@method`, `@target-uri` and, with a body, `content-digest`, with `created` and `nonce`.",
+            ),
+            SignatureFault::Expired => (
+                "signature_expired",
+                "The signature is too old or from the future: look at your clock, and sign again.",
+            ),
+            SignatureFault::KeyUnknown => {
+                ("signature_key_unknown", "No signature names a key of yours in `keyid`, or the key was revoked.")
+            }
+            SignatureFault::Wrong => {
+                ("signature_wrong", "The signature does not fit this request, this key and this algorithm.")
+            }
+            SignatureFault::Digest => {
+                ("digest_wrong", "`Content-Digest` does not fit the body, or is neither `sha-256` nor `sha-512`.")
+            }
+        };
+        Self::new(StatusCode::UNAUTHORIZED, code, detail)
+    }
+    #[must_use]
+    pub fn signature_replayed() -> Self {
+        let detail = "A request with this `nonce` came before. Sign each one anew, with a nonce of its own.";
+        Self::new(StatusCode::UNAUTHORIZED, "signature_replayed", detail)
+    }
+    #[must_use]
+    pub fn nonces_full() -> Self {
+        let detail =
+            "You have sent more signed requests than the gateway can tell apart. Send fewer, or ask again later.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "nonces_full", detail).retry_after(NONCES_FULL_RETRY_S)
+    }
     #[must_use]
     pub fn address_not_allowed() -> Self {
         let detail = "This API key may not be used from your address. Ask the gateway's operator to allow it.";
@@ -321,6 +363,12 @@ impl Problem {
             MediaType::Ndjson => "Send a report a line as JSON, with `Content-Type: application/x-ndjson`.",
         };
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type_not_supported", detail)
+    }
+    #[must_use]
+    pub fn invalid_days(field: &'static str, days_max: i32) -> Self {
+        let detail =
+            format!("Write `from` and `to` as days such as 2026-11-24, the earlier first, at most {days_max} days.");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_days", detail).at(field)
     }
     #[must_use]
     pub fn no_such_report() -> Self {

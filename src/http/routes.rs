@@ -10,6 +10,7 @@ use crate::carrier_api::batch::post_batch;
 use crate::carrier_api::get_feed::get_feed;
 use crate::carrier_api::get_report::get_report;
 use crate::carrier_api::get_requests::get_requests;
+use crate::carrier_api::get_usage::get_usage;
 use crate::carrier_api::mo::take_sms;
 use crate::carrier_api::post_answer::post_answer;
 use crate::carrier_api::post_report::post_report;
@@ -42,6 +43,7 @@ pub fn public(config: &mut ServiceConfig) {
                 .route(web::post().to(post_answer))
                 .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("POST"), body) })),
         );
+    config.service(reading("/v1/usage").route(web::get().to(get_usage)));
     common(config);
 }
 

@@ -30,6 +30,8 @@ pub struct CarrierRow {
     pub scopes: String,
     /// `any` or networks.
     pub addresses: String,
+    /// `optional` or `required`.
+    pub signatures: String,
 }
 
 /// What of a carrier is to be changed; what is none stays.
@@ -46,6 +48,8 @@ pub struct CarrierChange {
     pub scopes: Option<String>,
     /// `any` or networks.
     pub addresses: Option<String>,
+    /// `optional` or `required`.
+    pub signatures: Option<String>,
 }
 
 /// An API key as stored.

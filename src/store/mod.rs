@@ -18,8 +18,10 @@ pub mod postgresql;
 pub mod reports;
 pub mod requests;
 pub mod schema;
+pub mod signing_keys;
 pub mod sqlite;
 pub mod upkeep;
+pub mod usage;
 pub mod webhooks;
 
 use std::path::PathBuf;

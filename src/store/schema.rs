@@ -64,10 +64,24 @@ diesel::table! {
         revoked_at -> Nullable<BigInt>,
         scopes -> Text,
         addresses -> Text,
+        signatures -> Text,
+    }
+}
+diesel::table! {
+    signing_keys (key_id) {
+        key_id -> Text,
+        carrier_id -> Binary,
+        algorithm -> Text,
+        material -> Binary,
+        created_at -> BigInt,
+        revoked_at -> Nullable<BigInt>,
     }
 }
 diesel::table! {
     api_keys (key_hash) { key_hash -> Binary, carrier_id -> Binary, created_at -> BigInt, revoked_at -> Nullable<BigInt>, }
+}
+diesel::table! {
+    carrier_usage (carrier_id, day, what) { carrier_id -> Binary, day -> Integer, what -> Text, count -> BigInt, }
 }
 diesel::table! {
     builder_cursor (id) { id -> Integer, seq -> BigInt, report_id -> Nullable<Binary>, furthest_seq -> BigInt, }

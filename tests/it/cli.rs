@@ -220,6 +220,32 @@ mod carrier {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn signing_keys_are_added_listed_and_revoked_and_a_secret_is_shown_once() {
+        let data = tempfile::tempdir().unwrap();
+        on(data.path(), &["carrier", "add", "vina", "--signatures", "required"]).await.expect_ok();
+        let listed = on(data.path(), &["carrier", "list", "--json"]).await.expect_json();
+        assert_eq!(listed[0]["signatures"], "required");
+        let add = ["carrier", "signing-key", "add", "vina", "--alg"];
+        let shared = on(data.path(), &[&add[..], &["hmac-sha256", "--json"]].concat()).await.expect_json();
+        assert_eq!(shared["secret"].as_str().unwrap().len(), 44, "32 bytes in Base64");
+        let short = [&add[..], &["ed25519", "--public-key", "AQI="]].concat();
+        on(data.path(), &short).await.expect_refused();
+        let public = [&add[..], &["ed25519", "--public-key", "JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=", "--json"]];
+        let public = on(data.path(), &public.concat()).await.expect_json();
+        assert!(public["secret"].is_null());
+        on(data.path(), &[&add[..], &["hmac-sha256"]].concat()).await.expect_refused();
+        let list = ["carrier", "signing-key", "list", "vina", "--json"];
+        let listed = on(data.path(), &list).await.expect_json();
+        assert_eq!((&listed[0]["algorithm"], &listed[1]["algorithm"]), (&json!("hmac-sha256"), &json!("ed25519")));
+        assert!(!listed.to_string().contains(shared["secret"].as_str().unwrap()));
+        let id = shared["id"].as_str().unwrap();
+        on(data.path(), &["carrier", "signing-key", "revoke", "vina", id]).await.expect_ok();
+        on(data.path(), &["carrier", "signing-key", "revoke", "vina", id]).await.expect_refused();
+        on(data.path(), &[&add[..], &["hmac-sha256"]].concat()).await.expect_ok();
+        on(data.path(), &["carrier", "signing-key", "add", "nobody", "--alg", "hmac-sha256"]).await.expect_refused();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_carrier_is_revoked_once() {
         let data = tempfile::tempdir().unwrap();
         on(data.path(), &["carrier", "add", "vina"]).await.expect_ok();

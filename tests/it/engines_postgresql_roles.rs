@@ -230,6 +230,8 @@ fn an_intake_node_can_neither_choose_a_rows_place_nor_change_or_take_one_away() 
         "UPDATE carriers SET scopes = 'feed_all', addresses = 'any'",
         "INSERT INTO api_keys (key_hash, carrier_id, created_at) VALUES ('', '', 1)",
         "UPDATE api_keys SET revoked_at = NULL",
+        "UPDATE signing_keys SET revoked_at = NULL",
+        "DELETE FROM carrier_usage",
         "SELECT journal.make_partitions(1)",
         "CREATE TABLE public.mine (id INTEGER)",
     ] {
@@ -246,6 +248,7 @@ fn a_builder_cannot_read_what_is_sealed_nor_write_the_journal() {
         "SELECT * FROM journal.reports",
         "SELECT sealed FROM journal.data_keys",
         "SELECT key_hash FROM api_keys",
+        "SELECT material FROM signing_keys",
         "UPDATE journal.reports SET owner = ''",
         "DELETE FROM journal.reports",
         "DELETE FROM cases",

@@ -30,6 +30,8 @@ mod api_operators;
 mod api_repeats;
 mod api_requests;
 mod api_scopes;
+mod api_signatures;
+mod api_usage;
 mod cli;
 mod edge_floods;
 mod edge_limits;

@@ -90,6 +90,10 @@ fn migrations_of(engine: &str) -> Vec<std::ffi::OsString> {
 #[test]
 fn both_engines_have_migrations_of_the_same_names() {
     assert_eq!(migrations_of("sqlite"), migrations_of("postgresql"));
+    // Of two with one version, the second would never run.
+    let versions =
+        migrations_of("sqlite").into_iter().map(|name| name.to_str().unwrap().split('_').next().unwrap().to_owned());
+    assert_eq!(versions.collect::<std::collections::BTreeSet<_>>().len(), migrations_of("sqlite").len());
 }
 
 #[derive(QueryableByName)]

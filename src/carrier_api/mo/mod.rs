@@ -51,8 +51,16 @@ async fn take(request: &HttpRequest, body: &mut web::Payload, app: &App) -> Resu
     let carrier = authenticate_gateway(request, app, key).await?;
     let rate = carrier.take_one()?;
     match take_authenticated(request, body, parameters, app, &carrier).await {
-        Ok((profile, told)) => Ok(answer(profile, &told, app, &rate)),
-        Err(problem) => Err(problem.with_rate_unless_set(rate)),
+        Ok((profile, told)) => {
+            if let Some(code) = told.reply.refusal_code() {
+                carrier.count_refused_code(code);
+            }
+            Ok(answer(profile, &told, app, &rate))
+        }
+        Err(problem) => {
+            carrier.count_refused(&problem);
+            Err(problem.with_rate_unless_set(rate))
+        }
     }
 }
 
@@ -64,7 +72,7 @@ async fn take_authenticated(
     carrier: &Caller,
 ) -> Result<(Profile, Told), Problem> {
     let profile = Profile::parse(request.match_info().query("profile")).ok_or_else(Problem::no_such_page)?;
-    let body = read_body(request, body, &app.body_limits).await?;
+    let body = read_body(request, body, &app.body_limits, carrier).await?;
     if is_form(request) {
         parameters.add(&body)?;
     }
@@ -73,7 +81,7 @@ async fn take_authenticated(
         Profile::Jasmin => ForwardedSms::of_jasmin(&parameters)?,
     };
     let from = accept::Sender { owner: carrier.id, attests: &carrier.attests, source: Way::CarrierMo };
-    Ok((profile, Conversation { app, from, sms: &sms }.answer().await?))
+    Ok((profile, Conversation { app, carrier, from, sms: &sms }.answer().await?))
 }
 
 fn is_form(request: &HttpRequest) -> bool {
@@ -114,6 +122,7 @@ impl From<Reply> for Told {
 /// One message of a subscriber, and what may have gone before it.
 struct Conversation<'a> {
     app: &'a App,
+    carrier: &'a Caller,
     from: accept::Sender<'a>,
     sms: &'a ForwardedSms,
 }
@@ -186,6 +195,7 @@ impl Conversation<'_> {
             Err(Refused::IdReused) => return Ok(Reply::IdReused.into()),
             Err(refused) => return Err(refused.into()),
         };
+        self.carrier.count_taken(&accepted);
         let is_asked = match (is_sender_missing, accepted.received_at) {
             (false, _) => false,
             // The gateway tries again: what was said before is said again.

@@ -36,6 +36,12 @@ impl SlotTag {
         Self(u16::from_be_bytes([first, second]))
     }
 
+    /// The tag of a nonce, whose name is a MAC as well.
+    pub(super) const fn of_nonce(nonce: &[u8; 16]) -> Self {
+        let [first, second, ..] = *nonce;
+        Self(u16::from_be_bytes([first, second]))
+    }
+
     fn digits(self) -> [u8; 4] {
         let digit = |shift: u16| b"0123456789abcdef".get(usize::from(self.0 >> shift & 0xf)).copied().unwrap_or(b'0');
         [digit(12), digit(8), digit(4), digit(0)]
@@ -75,6 +81,11 @@ impl Keys {
     /// The key of the question to a reporter.
     pub(super) fn question(&self, reporter: &[u8; 16]) -> Vec<u8> {
         self.key(SlotTag::of_reporter(reporter), b"asked:", reporter)
+    }
+
+    /// The key of a nonce that was seen.
+    pub(super) fn nonce(&self, nonce: &[u8; 16]) -> Vec<u8> {
+        self.key(SlotTag::of_nonce(nonce), b"nonce:", nonce)
     }
 
     /// For each group of slots a key that lies in it, to find out whether one can write there.

@@ -172,6 +172,27 @@ impl RedisState {
         [self.keys.seen(probe), self.keys.said(probe), self.keys.quota(probe)]
     }
 
+    /// See [`super::FastState::claim_nonce`].
+    pub async fn claim_nonce(&self, nonce: &[u8; 16], remembered: Duration) -> bool {
+        let Some(mut lease) = self.link.lease(SlotTag::of_nonce(nonce)) else { return true };
+        // A value of its own: a client library that asks again after a lost answer meets its own claim.
+        let mut claim = [0; 8];
+        if getrandom::fill(&mut claim).is_err() {
+            return true;
+        }
+        let mut command = redis::cmd("SET");
+        let remembered_ms = u64::try_from(remembered.as_millis()).unwrap_or(u64::MAX);
+        command.arg(self.keys.nonce(nonce)).arg(claim.as_slice()).arg("NX").arg("GET").arg("PX").arg(remembered_ms);
+        let answer = command.query_async::<Option<Vec<u8>>>(&mut lease.connection);
+        let failure = match tokio::time::timeout(self.asker.timeout, answer).await {
+            Ok(Ok(before)) => return before.is_none_or(|before| before == claim),
+            Ok(Err(error)) => Failure::of(&error),
+            Err(_elapsed) => Failure::TimedOut,
+        };
+        self.link.report_failure(&lease, failure);
+        true
+    }
+
     /// See [`super::FastState::mark_stored`].
     pub fn mark_stored(&self, probe: &Probe) {
         self.local.mark_stored(probe);

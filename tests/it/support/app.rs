@@ -12,11 +12,12 @@ use sha2::{Digest, Sha256};
 use spamgate::config::Config;
 use spamgate::domain::carrier::Attests;
 use spamgate::domain::clock::{Clock, Moment};
-use spamgate::enrol::{self, EnrolError, NewCarrier, Terms};
+use spamgate::enrol::{self, EnrolError, NewCarrier, NewSigningKey, SigningKeyKind, Terms};
 use spamgate::startup::{self, Gateway, StartError};
 use spamgate::store::carriers::CarrierChange;
 use spamgate::store::cases::{CaseRow, list_cases};
 use spamgate::store::connection::{Connection, StoreLocation};
+use spamgate::store::signing_keys::{list_good_signing_keys, revoke_signing_key};
 use spamgate::store::{carriers, journal};
 use spamgate::telemetry::metrics::{CodeLabel, Metrics};
 use tempfile::TempDir;
@@ -24,7 +25,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-use super::{Answer, AnyRedis, Database, Door, PostgresServer, RawAnswer, RedisServer, ReportBody, wait_until};
+use super::{
+    Answer, AnyRedis, Database, Door, PostgresServer, RawAnswer, RedisServer, ReportBody, Secret, Signer, wait_until,
+};
 
 /// When the clock of every test starts.
 const START: &str = "2026-11-24T08:00:00Z";
@@ -469,6 +472,37 @@ impl TestApp {
     pub fn revoke_api_key(&self, carrier: &Carrier) {
         let key_hash = Sha256::digest(&carrier.api_key);
         assert!(carriers::revoke_api_key(&mut self.connection(), &key_hash, self.clock.now().0).unwrap());
+    }
+
+    /// Adds a key with which a carrier signs.
+    pub fn try_add_signing_key(&self, carrier: &Carrier, kind: &SigningKeyKind) -> Result<NewSigningKey, EnrolError> {
+        let ring = self.with_gateway(|gateway| Arc::clone(&gateway.app.intake.keys));
+        let added = enrol::add_signing_key(&mut self.connection(), &ring, &carrier.name, kind, self.clock.now())?;
+        self.with_gateway(|gateway| {
+            gateway.app.carriers.refresh(&gateway.app.reads.pool).unwrap();
+        });
+        Ok(added)
+    }
+
+    /// Adds a shared secret.
+    pub fn add_hmac_key(&self, carrier: &Carrier) -> Signer {
+        let added = self.try_add_signing_key(carrier, &SigningKeyKind::NewSecret).unwrap();
+        Signer { key_id: added.id, secret: Secret::Hmac(added.secret.unwrap().to_vec()) }
+    }
+
+    /// Adds an Ed25519 key of this seed.
+    pub fn add_ed25519_key(&self, carrier: &Carrier, seed: u8) -> Signer {
+        let secret = Secret::ed25519(seed);
+        let added = self.try_add_signing_key(carrier, &SigningKeyKind::Public(secret.public_key())).unwrap();
+        Signer { key_id: added.id, secret }
+    }
+
+    /// Revokes a signing key.
+    pub fn revoke_signing_key(&self, signer: &Signer) {
+        let mut connection = self.connection();
+        let rows = list_good_signing_keys(&mut connection).unwrap();
+        let row = rows.iter().find(|row| row.key_id == signer.key_id).expect("the key is good");
+        assert!(revoke_signing_key(&mut connection, &row.carrier_id, &row.key_id, self.clock.now().0).unwrap());
     }
 
     /// Waits until the builder has come to all that was taken.

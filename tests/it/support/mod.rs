@@ -19,6 +19,7 @@ mod redis_process;
 mod redis_sentinels;
 mod redis_server;
 mod report;
+mod signer;
 mod waiting;
 
 pub use ambush_proxy::{AmbushProxy, Way};
@@ -37,6 +38,7 @@ pub use redis_cluster::RedisCluster;
 pub use redis_sentinels::RedisSentinels;
 pub use redis_server::{AnyRedis, RedisServer};
 pub use report::{ReportBody, report, reporter};
+pub use signer::{Secret, SignedRequest, Signer, WITH_BODY, Wish};
 pub use waiting::wait_until;
 
 /// Makes each test run once on every engine, as `name::sqlite_memory`, `name::postgresql_redis` and so on.
