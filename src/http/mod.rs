@@ -9,6 +9,7 @@ pub mod form;
 pub mod framing;
 pub mod gate;
 pub mod lines;
+pub mod openapi;
 pub mod ops;
 pub mod problem;
 pub mod routes;

@@ -4,8 +4,8 @@ use actix_web::Resource;
 use actix_web::web::{self, ServiceConfig};
 
 use super::body::refuse;
-use super::ops;
 use super::problem::Problem;
+use super::{openapi, ops};
 use crate::carrier_api::batch::post_batch;
 use crate::carrier_api::get_feed::get_feed;
 use crate::carrier_api::get_report::get_report;
@@ -44,6 +44,10 @@ pub fn public(config: &mut ServiceConfig) {
                 .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("POST"), body) })),
         );
     config.service(reading("/v1/usage").route(web::get().to(get_usage)));
+    config
+        .service(reading("/openapi.json").route(web::get().to(openapi::get_openapi)))
+        .service(reading("/docs").route(web::get().to(openapi::get_docs)))
+        .service(reading("/docs/style.css").route(web::get().to(openapi::get_style)));
     common(config);
 }
 
