@@ -69,6 +69,7 @@ async fn whoever_follows_the_page_gets_what_it_says() {
         "{limits}"
     );
     assert_eq!(next("the feed").matches("\"next\":").count(), 2);
+    assert_eq!(next("a webhook").trim(), "True False");
     assert!(next("requests").contains("\"items\":"));
     assert!(parts.is_empty(), "{} parts are not looked at", parts.len());
 }
