@@ -155,6 +155,7 @@ fn problem_response(status: &str, codes: &[&str], first: &str) -> Value {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
 
