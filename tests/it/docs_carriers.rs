@@ -2,6 +2,8 @@
 
 use std::process::{Command, Output};
 
+use serde_json::Value;
+
 use crate::support::{GatewayProcess, spamgate};
 
 const PAGE: &str = include_str!("../../docs/CARRIERS.md");
@@ -13,7 +15,7 @@ fn blocks() -> Vec<(&'static str, &'static str)> {
 }
 
 /// Runs all shell blocks in one shell, as a reader would type them, with a mark before each; scripts lie beside.
-fn follow(url: &str, key: &str) -> Output {
+fn follow(url: &str, key: &str, signing_key: &Value) -> Output {
     let place = tempfile::tempdir().unwrap();
     let mut typed = String::from("set -eu\n");
     for (index, (language, text)) in blocks().into_iter().enumerate() {
@@ -29,6 +31,9 @@ fn follow(url: &str, key: &str) -> Output {
     }
     let mut command = Command::new("sh");
     command.args(["-c", &typed]).current_dir(place.path()).env("GATEWAY", url).env("KEY", key);
+    for (name, member) in [("SIGNING_KEY_ID", "id"), ("SIGNING_KEY", "secret")] {
+        command.env(name, signing_key[member].as_str().unwrap());
+    }
     command.output().expect("there is a shell")
 }
 
@@ -40,7 +45,10 @@ async fn whoever_follows_the_page_gets_what_it_says() {
     let public_key = format!("09{}", "0".repeat(62));
     spamgate(&["--data", &data, "carrier", "feed-key", "set", "local", &public_key]).await.expect_ok();
 
-    let output = tokio::task::spawn_blocking(move || follow(&url, &key)).await.unwrap();
+    let added =
+        spamgate(&["--data", &data, "carrier", "signing-key", "add", "local", "--alg", "hmac-sha256", "--json"]).await;
+    let signing_key = added.expect_json();
+    let output = tokio::task::spawn_blocking(move || follow(&url, &key, &signing_key)).await.unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && err.is_empty(), "{err}\n{out}");
     let mut parts: Vec<&str> = out.split("\n=== ").skip(1).map(|part| part.split_once('\n').unwrap().1).collect();
@@ -68,8 +76,10 @@ async fn whoever_follows_the_page_gets_what_it_says() {
         limits.contains("ratelimit-policy: \"carrier\";q=") && limits.contains("ratelimit: \"carrier\";r="),
         "{limits}"
     );
+    assert!(next("usage").contains("\"days\":"));
     assert_eq!(next("the feed").matches("\"next\":").count(), 2);
     assert_eq!(next("a webhook").trim(), "True False");
     assert!(next("requests").contains("\"items\":"));
+    assert_eq!(next("a signed report").trim(), script[0].split(' ').next().unwrap(), "the id does not depend on it");
     assert!(parts.is_empty(), "{} parts are not looked at", parts.len());
 }

@@ -25,6 +25,7 @@ const OPERATIONS: &[&str] = &[
     include_str!("paths/get_feed.json"),
     include_str!("paths/get_requests.json"),
     include_str!("paths/post_answer.json"),
+    include_str!("paths/get_usage.json"),
     include_str!("paths/get_openapi.json"),
     include_str!("paths/get_docs.json"),
 ];
