@@ -2,8 +2,7 @@
 
 # What the tests start: PostgreSQL, Redis and Kannel (with its fake SMSC). setpriv ends servers with their test, and takes root away from PostgreSQL.
 # With Python, a library that is not ours signs requests; the test fetches it.
-DEBIAN_PACKAGES = postgresql redis-server kannel kannel-extras procps util-linux python3-venv
-DEBIAN_PACKAGES = postgresql redis-server kannel kannel-extras procps util-linux curl python3
+DEBIAN_PACKAGES = postgresql redis-server kannel kannel-extras procps util-linux curl python3-venv
 
 .PHONY: test packages
 
