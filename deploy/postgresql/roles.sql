@@ -68,6 +68,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public, journal TO spamgate_review;
 GRANT UPDATE ON builder_cursor, cases TO spamgate_review;
 GRANT UPDATE ON journal.meta TO spamgate_review;
 GRANT INSERT ON decisions, key_checks, carrier_requests TO spamgate_review;
+GRANT UPDATE (body) ON carrier_requests TO spamgate_review;
 GRANT INSERT, UPDATE ON carriers, api_keys, signing_keys, feed_terms, feed_items, webhooks TO spamgate_review;
 GRANT INSERT, UPDATE, DELETE ON webhook_deliveries TO spamgate_review;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO spamgate_review;

@@ -1,9 +1,9 @@
 //! Asking a carrier to check or do something about a case.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::publish::event_body;
+use super::publish::{PublishError, event_body};
 use super::sender::{CaseSpan, KnownSender, SealedSender};
 use crate::crypto::envelope::{AuthorityPrivateKey, EnvelopeError};
 use crate::crypto::recipient::RecipientKey;
@@ -11,7 +11,7 @@ use crate::domain::clock::Moment;
 use crate::domain::request::RequestKind;
 use crate::store::StoreError;
 use crate::store::connection::Connection;
-use crate::store::requests::{NewRequest, find_addressee, insert_request};
+use crate::store::requests::{NewRequest, find_addressee, insert_request, list_open_requests, update_request_body};
 
 /// What a request's sender is sealed for: the `info` of HPKE.
 pub const REQUEST_SEAL_INFO: &[u8] = b"spamgate v1 request sender";
@@ -25,6 +25,9 @@ pub enum AskError {
     /// Nothing can be sealed to it.
     #[error("this carrier has no public key to seal the sender to: set one with `carrier feed-key set`")]
     NoKey,
+    /// Another key was set at this moment.
+    #[error("this carrier's key was changed just now: ask again")]
+    KeyChanged,
     /// The case is about a text.
     #[error("this case names no sender, and only its origin can be traced: ask for `trace_origin`")]
     NoSender,
@@ -60,13 +63,13 @@ pub struct Ask<'a> {
     pub due_at: Moment,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+#[derive(Serialize, Deserialize)]
+struct Body {
     id: String,
-    case: &'a str,
-    kind: &'static str,
+    case: String,
+    kind: String,
     sender: Option<SealedSender>,
-    note: Option<&'a str>,
+    note: Option<String>,
     requested_at: String,
     due_at: String,
 }
@@ -77,8 +80,8 @@ struct Body<'a> {
 /// [`AskError`]; nothing is asked then.
 pub fn ask(connection: &mut Connection, authority: &AuthorityPrivateKey, ask: &Ask<'_>) -> Result<Uuid, AskError> {
     let addressee = find_addressee(connection, ask.reference, ask.carrier)?.ok_or(AskError::NotFound)?;
-    let key = addressee.public_key.as_deref().ok_or(AskError::NoKey)?;
-    let key = RecipientKey::from_bytes(key)?;
+    let public_key = addressee.public_key.as_deref().ok_or(AskError::NoKey)?;
+    let key = RecipientKey::from_bytes(public_key)?;
     let span = CaseSpan {
         reference: ask.reference,
         group_key: &addressee.group_key,
@@ -93,10 +96,10 @@ pub fn ask(connection: &mut Connection, authority: &AuthorityPrivateKey, ask: &A
     let sender = sender.map(|sender| sender.seal(&key, REQUEST_SEAL_INFO, &id.to_string())).transpose()?;
     let body = Body {
         id: id.to_string(),
-        case: ask.reference,
-        kind: ask.kind.as_str(),
+        case: ask.reference.to_owned(),
+        kind: ask.kind.as_str().to_owned(),
         sender,
-        note: ask.note,
+        note: ask.note.map(str::to_owned),
         requested_at: ask.at.to_rfc3339(),
         due_at: ask.due_at.to_rfc3339(),
     };
@@ -112,6 +115,34 @@ pub fn ask(connection: &mut Connection, authority: &AuthorityPrivateKey, ask: &A
         body: &body,
     };
     let event = event_body("request.created", ask.at.0, &body);
-    insert_request(connection, &request, &event)?;
+    if !insert_request(connection, &request, &event, public_key)? {
+        return Err(AskError::KeyChanged);
+    }
     Ok(id)
+}
+
+/// Seals what a carrier was asked and has not answered to the key it has now, in the transaction in hand. What names no
+/// sender stays as it is, and so does a sender that can no longer be read: the carrier may still hold the key of before.
+pub(super) fn seal_open_requests(
+    connection: &mut Connection,
+    authority: &AuthorityPrivateKey,
+    carrier_id: &[u8],
+    key: &RecipientKey,
+) -> Result<(), PublishError> {
+    for request in list_open_requests(connection, carrier_id)? {
+        let mut body: Body = serde_json::from_str(&request.body)?;
+        if body.sender.as_ref().is_none_or(|sender| sender.is_sealed_to(key)) {
+            continue;
+        }
+        let span = CaseSpan {
+            reference: &request.reference,
+            group_key: &request.group_key,
+            opened_seq: request.opened_seq,
+            closed_seq: request.closed_seq,
+        };
+        let Some(sender) = KnownSender::open(connection, authority, &span)? else { continue };
+        body.sender = Some(sender.seal(key, REQUEST_SEAL_INFO, &body.id)?);
+        update_request_body(connection, &request.id, &serde_json::to_string(&body)?)?;
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ use std::collections::hash_map::Entry;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::ask::seal_open_requests;
 use super::sender::{CaseSpan, KnownSender, SealedSender};
 use crate::crypto::envelope::{AuthorityPrivateKey, EnvelopeError};
 use crate::crypto::key_ring::KeyRing;
@@ -101,7 +102,7 @@ impl Publisher<'_> {
                 continue;
             }
             is_busy |= write_transaction(connection, |connection| {
-                self.publish_to(connection, &terms.carrier_id, &grant, &mut senders)
+                self.publish_to(connection, &terms.carrier_id, &mut senders)
             })?;
         }
         Ok(is_busy)
@@ -111,13 +112,16 @@ impl Publisher<'_> {
         &self,
         connection: &mut Connection,
         carrier_id: &[u8],
-        grant: &Grant,
         senders: &mut Senders,
     ) -> Result<bool, PublishError> {
         let Some(mut terms) = feed::try_lock_terms(connection, carrier_id)? else { return Ok(false) };
-        let Some(audience) = Audience::of(&terms, grant) else { return Ok(false) };
-        let made_for = Some(made_for(&terms, grant));
-        if terms.published_for != made_for {
+        // As it is now, and not as it was when the carriers were listed: a decision may be newer than that.
+        let grant = feed::find_grant(connection, carrier_id)?;
+        let Some(grant) = grant.and_then(|(attests, scopes)| Grant::of(&attests, &scopes)) else { return Ok(false) };
+        let Some(audience) = Audience::of(&terms, &grant) else { return Ok(false) };
+        let made_for = Some(made_for(&terms, &grant));
+        let is_made_anew = terms.published_for != made_for;
+        if is_made_anew {
             terms.published_for = made_for;
             terms.published_decision = 0;
         }
@@ -128,6 +132,9 @@ impl Publisher<'_> {
         let decided = feed::list_decided_after(connection, terms.published_decision, DECISIONS_AT_ONCE)?;
         if is_rebuilding(connection)? {
             return Ok(false);
+        }
+        if is_made_anew {
+            seal_open_requests(connection, self.authority, carrier_id, &audience.key)?;
         }
         for row in &decided {
             let sender = match senders.entry(row.id) {
@@ -229,6 +236,23 @@ impl<'a> Audience<'a> {
             own,
             key: RecipientKey::from_bytes(terms.public_key.as_deref()?).ok()?,
         })
+    }
+}
+
+/// Counts the decisions that some carrier has not been told of, though it is to be told of decisions. Whatever it is told
+/// anew after a change of its terms counts as well.
+///
+/// # Errors
+/// As the database says.
+pub fn count_untold(connection: &mut Connection) -> Result<i64, StoreError> {
+    let told = feed::list_terms(connection)?.into_iter().filter_map(|(terms, attests, scopes)| {
+        let grant = Grant::of(&attests, &scopes)?;
+        let is_current = terms.published_for.as_ref() == Some(&made_for(&terms, &grant));
+        Some(if is_current { terms.published_decision } else { 0 })
+    });
+    match told.min() {
+        Some(decision) => Ok(feed::count_decisions_after(connection, decision)?),
+        None => Ok(0),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whom a case is about, opened by the authority's key and sealed again to a carrier's.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::crypto::envelope::{AuthorityPrivateKey, EnvelopeError, Opened};
@@ -33,10 +33,18 @@ pub struct CaseSpan<'a> {
 }
 
 /// A sender as a carrier gets it.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct SealedSender {
     key_id: String,
     sealed: String,
+}
+
+impl SealedSender {
+    /// Whether it was sealed to this key.
+    #[must_use]
+    pub fn is_sealed_to(&self, key: &RecipientKey) -> bool {
+        self.key_id == key.id()
+    }
 }
 
 #[derive(Serialize)]

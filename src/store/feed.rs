@@ -35,14 +35,16 @@ pub fn put_own_prefixes(connection: &mut Connection, carrier: &str, prefixes: &s
     diesel::update(feed_terms::table.find(&id)).set(set).execute(connection).map(|rows| rows == 1)
 }
 
-/// Sets or takes away the key that a carrier's items are sealed to. `false` when there is no such carrier.
+/// Sets or takes away the key that a carrier's items are sealed to; all it was told is made anew. `false` when there is no
+/// such carrier.
 ///
 /// # Errors
 /// As the database says.
 pub fn put_public_key(connection: &mut Connection, carrier: &str, key: Option<&[u8]>) -> QueryResult<bool> {
     let Some(id) = find_carrier_id(connection, carrier)? else { return Ok(false) };
     put_terms_row(connection, &id)?;
-    let set = feed_terms::public_key.eq(key);
+    // Also when it is the same again: something may have been sealed to another one in between.
+    let set = (feed_terms::public_key.eq(key), feed_terms::published_for.eq(None::<Vec<u8>>));
     diesel::update(feed_terms::table.find(&id)).set(set).execute(connection).map(|rows| rows == 1)
 }
 
@@ -99,6 +101,41 @@ pub fn try_lock_terms(connection: &mut Connection, carrier_id: &[u8]) -> QueryRe
     }
 }
 
+/// What the operator has granted a carrier: what it attests and its scopes; none when it is revoked.
+///
+/// # Errors
+/// As the database says.
+pub fn find_grant(connection: &mut Connection, carrier_id: &[u8]) -> QueryResult<Option<(String, String)>> {
+    carriers::table
+        .find(carrier_id)
+        .filter(carriers::revoked_at.is_null())
+        .select((carriers::attests, carriers::scopes))
+        .first(connection)
+        .optional()
+}
+
+/// The key that is sealed to; until the end of the transaction nobody sets another.
+///
+/// # Errors
+/// As the database says.
+pub fn lock_public_key(connection: &mut Connection, carrier_id: &[u8]) -> QueryResult<Option<Vec<u8>>> {
+    let key = match connection {
+        // The whole file is held by now.
+        Connection::Sqlite(file) => feed_terms::table
+            .find(carrier_id)
+            .select(feed_terms::public_key)
+            .first::<Option<Vec<u8>>>(file)
+            .optional()?,
+        Connection::Postgresql(session) => feed_terms::table
+            .find(carrier_id)
+            .select(feed_terms::public_key)
+            .for_update()
+            .first::<Option<Vec<u8>>>(session)
+            .optional()?,
+    };
+    Ok(key.flatten())
+}
+
 /// Writes down how far a carrier has been told.
 ///
 /// # Errors
@@ -121,6 +158,14 @@ pub fn update_progress(connection: &mut Connection, terms: &TermsRow) -> QueryRe
 pub fn find_last_decision(connection: &mut Connection) -> QueryResult<i64> {
     let last: Option<i64> = decisions::table.select(diesel::dsl::max(decisions::id)).first(connection)?;
     Ok(last.unwrap_or(0))
+}
+
+/// Counts the decisions behind this one.
+///
+/// # Errors
+/// As the database says.
+pub fn count_decisions_after(connection: &mut Connection, decision: i64) -> QueryResult<i64> {
+    decisions::table.filter(decisions::id.gt(decision)).count().get_result(connection)
 }
 
 /// A decision with its case, as far as it was counted.

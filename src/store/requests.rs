@@ -4,6 +4,7 @@ use diesel::prelude::*;
 
 use super::building;
 use super::connection::{Connection, write_transaction};
+use super::feed::lock_public_key;
 use super::schema::{carrier_requests, carriers, cases, feed_terms, request_answers};
 use super::webhooks::{Event, enqueue};
 
@@ -74,13 +75,22 @@ pub struct NewRequest<'a> {
     pub body: &'a str,
 }
 
-/// Adds a request behind all others of the carrier, and puts `event` on its way to the carrier's webhooks.
+/// Adds a request behind all others of the carrier, and puts `event` on its way to the carrier's webhooks. `false` when the
+/// carrier has another key by now than the one the request was sealed to.
 ///
 /// # Errors
 /// As the database says.
-pub fn insert_request(connection: &mut Connection, request: &NewRequest<'_>, event: &str) -> QueryResult<()> {
+pub fn insert_request(
+    connection: &mut Connection,
+    request: &NewRequest<'_>,
+    event: &str,
+    sealed_to: &[u8],
+) -> QueryResult<bool> {
     write_transaction(connection, |connection| {
         building::lock_cursor(connection)?;
+        if lock_public_key(connection, request.carrier_id)?.as_deref() != Some(sealed_to) {
+            return Ok(false);
+        }
         let last: Option<i64> = carrier_requests::table
             .filter(carrier_requests::carrier_id.eq(request.carrier_id))
             .select(diesel::dsl::max(carrier_requests::position))
@@ -89,8 +99,59 @@ pub fn insert_request(connection: &mut Connection, request: &NewRequest<'_>, eve
             .values((request, carrier_requests::position.eq(last.unwrap_or(0) + 1)))
             .execute(connection)?;
         let event = Event { carrier_id: request.carrier_id, id: request.id, body: event, at: request.requested_at };
-        enqueue(connection, &event)
+        enqueue(connection, &event)?;
+        Ok(true)
     })
+}
+
+/// A request that is not answered, with the case it is about.
+#[derive(Queryable)]
+pub struct OpenRequest {
+    /// UUID, 16 bytes.
+    pub id: Vec<u8>,
+    /// JSON.
+    pub body: String,
+    /// The case's reference.
+    pub reference: String,
+    /// What the case is grouped by.
+    pub group_key: Vec<u8>,
+    /// The case's first row in the journal.
+    pub opened_seq: i64,
+    /// The last row that may belong to it.
+    pub closed_seq: Option<i64>,
+}
+
+/// Lists what a carrier was asked and has not answered. Requests are made by hand, one at a time: they are few.
+///
+/// # Errors
+/// As the database says.
+pub fn list_open_requests(connection: &mut Connection, carrier_id: &[u8]) -> QueryResult<Vec<OpenRequest>> {
+    carrier_requests::table
+        .inner_join(cases::table)
+        .left_join(request_answers::table)
+        .filter(carrier_requests::carrier_id.eq(carrier_id))
+        .filter(request_answers::request_id.nullable().is_null())
+        .order(carrier_requests::position)
+        .select((
+            carrier_requests::id,
+            carrier_requests::body,
+            cases::reference,
+            cases::group_key,
+            cases::opened_seq,
+            cases::closed_seq,
+        ))
+        .load(connection)
+}
+
+/// Puts another body in the place of a request's.
+///
+/// # Errors
+/// As the database says.
+pub fn update_request_body(connection: &mut Connection, id: &[u8], body: &str) -> QueryResult<()> {
+    diesel::update(carrier_requests::table.find(id))
+        .set(carrier_requests::body.eq(body))
+        .execute(connection)
+        .map(|_| ())
 }
 
 /// A request with its answer, as its carrier sees it.

@@ -1,5 +1,7 @@
 //! What the authority asks of carriers, and what they answer.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
@@ -7,10 +9,14 @@ use spamgate::domain::carrier::Scopes;
 use spamgate::domain::request::RequestKind;
 use spamgate::enrol::Terms;
 use spamgate::outbound::ask::{AskError, REQUEST_SEAL_INFO};
+use spamgate::store::requests::{NewRequest, find_addressee, insert_request};
 
-use crate::support::{Answer, Carrier, Engine, FeedKey, TestApp, on_every_engine, report, spamgate};
+use crate::support::{Answer, Carrier, Engine, FeedKey, TestApp, on_every_engine, report, spamgate, wait_until};
 
 const KEY: FeedKey = FeedKey::new(7);
+const OTHER_KEY: FeedKey = FeedKey::new(8);
+/// How long sealing anew may take.
+const SEALED_WITHIN: Duration = Duration::from_secs(20);
 
 async fn asked(app: &TestApp) -> String {
     app.grant_feed(app.local(), "feed", "", Some(&KEY));
@@ -39,6 +45,53 @@ on_every_engine! {
             "id": id, "case": reference, "kind": "check_subscriber", "sender": null, "note": "Kiểm tra giấy tờ",
             "requested_at": "2026-11-24T08:00:00.000Z", "due_at": "2026-11-25T08:00:00.000Z", "status": "open",
         }));
+    }
+
+    async fn with_another_key_what_is_open_is_sealed_anew_and_what_is_answered_is_not(app: TestApp) {
+        let answered = asked(&app).await;
+        let carrier = app.local().clone();
+        answer(&app, &carrier, &answered, &json!({"outcome": "done"})).await.expect_status(201);
+        let reference = app.only_case().await.reference;
+        app.ask(&reference, "local", RequestKind::WarnSubscriber).unwrap();
+        let items = async || app.get_path(&carrier, "/v1/requests").await.expect_status(200).json["items"].clone();
+        let before = items().await;
+        app.grant_feed(&carrier, "feed", "", Some(&OTHER_KEY));
+        wait_until("it is sealed to the other key", SEALED_WITHIN, async || {
+            OTHER_KEY.open_for(REQUEST_SEAL_INFO, &items().await[1]).as_deref() == Some("msisdn:+84985931054")
+        })
+        .await;
+        let after = items().await;
+        assert_eq!((after.as_array().unwrap().len(), &after[0]), (2, &before[0]));
+        assert_eq!(KEY.open_for(REQUEST_SEAL_INFO, &after[1]), None);
+        let without_sender = |items: &Value| {
+            let mut item = items[1].clone();
+            item["sender"].take();
+            item
+        };
+        assert_eq!(without_sender(&after), without_sender(&before));
+    }
+
+    async fn what_was_sealed_to_a_key_of_before_is_not_asked(app: TestApp) {
+        app.grant_feed(app.local(), "feed", "", Some(&KEY));
+        app.post(&report("r-1")).await.expect_status(201);
+        let reference = app.only_case().await.reference;
+        let connection = &mut app.connection();
+        let addressee = find_addressee(connection, &reference, "local").unwrap().unwrap();
+        // As if it had been set while the sender was sealed.
+        app.grant_feed(app.local(), "feed", "", Some(&OTHER_KEY));
+        let request = NewRequest {
+            id: &[1; 16],
+            carrier_id: &addressee.carrier_id,
+            case_id: addressee.case_id,
+            kind: "check_subscriber",
+            requested_by: "lan",
+            requested_at: 1,
+            due_at: 2,
+            body: "{}",
+        };
+        assert!(!insert_request(connection, &request, "{}", &KEY.public()).unwrap());
+        let page = app.get_path(app.local(), "/v1/requests").await.expect_status(200);
+        assert_eq!(page.json["items"], json!([]));
     }
 
     async fn an_answer_is_taken_once_and_the_same_again_is_the_same(app: TestApp) {
