@@ -51,9 +51,8 @@
 //! Two rules carry the whole: a report is acknowledged only after the commit that holds it, and what counts is decided
 //! by the builder from the journal alone. The fast state only hurries; whatever it loses, the result is the same.
 //!
-//! Dependencies point one way: `http` and `carrier_api` use `intake` and `casework`, these and `outbound` use `store` and
-//! `fast`, and
-//! all use `domain` and `crypto`, which know nothing of HTTP, SQL or Redis.
+//! Dependencies point one way: `http` and `carrier_api` use `intake` and `casework`, and `http` asks `outbound` how it does;
+//! these use `store` and `fast`, and all use `domain` and `crypto`, which know nothing of HTTP, SQL or Redis.
 
 pub mod carrier_api;
 pub mod casework;

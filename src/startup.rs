@@ -35,6 +35,7 @@ use crate::outbound::address::Resolver;
 use crate::outbound::deliver::Courier;
 use crate::outbound::desk::{Desk, DeskParts};
 use crate::outbound::dispatch::{DispatchParts, Dispatcher};
+use crate::outbound::standing::Standing;
 use crate::store::connection::{Connection, ReadPool, StoreLocation};
 use crate::store::usage::add_usage;
 use crate::store::{StoreError, journal, keys};
@@ -255,15 +256,22 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
         })?));
         builder_location.watch()?;
     }
+    let outbound = Arc::new(Standing { tells: keys.authority_private.is_some(), ..Standing::default() });
     if let Some(authority) = keys.authority_private {
-        let parts = DeskParts { location: location.clone(), authority, ring: Arc::clone(&ring) };
-        workers.desk = Some(Arc::new(Desk::start(parts)?));
+        workers.desk = Some(Arc::new(Desk::start(DeskParts {
+            location: location.clone(),
+            authority,
+            ring: Arc::clone(&ring),
+            standing: Arc::clone(&outbound),
+        })?));
         let timeout = Duration::from_millis(config.webhooks.timeout_ms);
         workers.dispatcher = Some(Arc::new(Dispatcher::start(DispatchParts {
             location: location.clone(),
             ring: Arc::clone(&ring),
             clock: clock.clone(),
             courier: Courier::new(Resolver::System, config.webhooks.allow_internal, timeout)?,
+            standing: Arc::clone(&outbound),
+            metrics: Arc::clone(&metrics),
         })?));
     }
     location.watch()?;
@@ -304,6 +312,7 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
             per_carrier: config.limits.batches_per_carrier,
         }),
         builder: bell,
+        outbound,
         metrics,
     });
     let io = |what: String| move |source| StartError::Io { what, source };

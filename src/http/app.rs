@@ -18,6 +18,7 @@ use crate::domain::network::Network;
 use crate::domain::public_url::PublicUrl;
 use crate::domain::submission::Region;
 use crate::intake::accept::Intake;
+use crate::outbound::standing::Standing;
 use crate::store::StoreError;
 use crate::store::connection::{Connection, ReadPool};
 use crate::telemetry::metrics::Metrics;
@@ -56,6 +57,8 @@ pub struct App {
     pub batches: BatchGate,
     /// The builder's own word on how it does.
     pub builder: Arc<BuilderBell>,
+    /// How telling carriers does.
+    pub outbound: Arc<Standing>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }

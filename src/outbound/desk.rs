@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::publish::{PublishError, Publisher};
+use super::standing::Standing;
 use super::stopping::Stopping;
 use crate::crypto::envelope::AuthorityPrivateKey;
 use crate::crypto::key_ring::KeyRing;
@@ -26,6 +27,8 @@ pub struct DeskParts {
     pub authority: AuthorityPrivateKey,
     /// Names events.
     pub ring: Arc<KeyRing>,
+    /// Is told how it goes.
+    pub standing: Arc<Standing>,
 }
 
 /// A running desk; stops when told or dropped.
@@ -43,6 +46,7 @@ impl Desk {
         let shared = Arc::clone(&stopping);
         let run = move || {
             if std::panic::catch_unwind(AssertUnwindSafe(|| work(&parts, &shared))).is_err() {
+                parts.standing.desk.breaks_down();
                 tracing::error!("telling carriers panicked: nothing is told until the gateway is started again");
             }
             shared.end();
@@ -68,11 +72,10 @@ impl Drop for Desk {
 
 fn work(parts: &DeskParts, stopping: &Stopping) {
     let mut open: Option<(Connection, u64)> = None;
-    let mut is_failing = false;
     while !stopping.is_told() {
         match take_turn(parts, &mut open) {
             Ok(is_busy) => {
-                is_failing = false;
+                parts.standing.desk.works();
                 if !is_busy {
                     stopping.sleep(LOOK_EVERY);
                 }
@@ -80,7 +83,7 @@ fn work(parts: &DeskParts, stopping: &Stopping) {
             Err(PublishError::Store(error)) if error.is_locked() => stopping.sleep(LOOK_EVERY),
             Err(error) => {
                 // Once per change, not once per try.
-                if !std::mem::replace(&mut is_failing, true) {
+                if parts.standing.desk.fails() {
                     tracing::error!(%error, "carriers are not told of decisions until this is mended");
                 }
                 open = None;

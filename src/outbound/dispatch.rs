@@ -15,12 +15,14 @@ use zeroize::Zeroizing;
 
 use super::deliver::{Courier, Message};
 use super::signature::{sign, wait_after};
+use super::standing::Standing;
 use super::stopping::Stopping;
 use crate::crypto::key_ring::KeyRing;
 use crate::domain::clock::{Clock, MICROS_PER_DAY, MICROS_PER_SECOND};
 use crate::store::StoreError;
 use crate::store::connection::{Connection, StoreLocation};
 use crate::store::webhooks::{self, Attempted, Claimed, DEAD, DELIVERED, WAITING, WebhookRow};
+use crate::telemetry::metrics::Metrics;
 
 /// How often it looks for what is due.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -53,6 +55,10 @@ pub struct DispatchParts {
     pub clock: Clock,
     /// Sends.
     pub courier: Courier,
+    /// Is told how it goes.
+    pub standing: Arc<Standing>,
+    /// Counts attempts.
+    pub metrics: Arc<Metrics>,
 }
 
 /// A running dispatcher; stops when told or dropped.
@@ -69,9 +75,11 @@ impl Dispatcher {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StoreError::Thread)?;
         let stopping = Arc::<Stopping>::default();
         let told = Arc::clone(&stopping);
+        let standing = Arc::clone(&parts.standing);
         let run = move || {
             let work = AssertUnwindSafe(|| runtime.block_on(work(Arc::new(parts), Arc::clone(&told))));
             if std::panic::catch_unwind(work).is_err() {
+                standing.webhooks.breaks_down();
                 tracing::error!("webhooks panicked: nothing is sent until the gateway is started again");
             }
             // A look-up of a name may hang; nobody waits for it.
@@ -101,7 +109,6 @@ async fn work(parts: Arc<DispatchParts>, stopping: Arc<Stopping>) {
     let mut in_hand = HashSet::<Vec<u8>>::new();
     let mut calls = JoinSet::<Called>::new();
     let mut open: Option<(Connection, u64)> = None;
-    let mut is_failing = false;
     let mut last_sweep: Option<tokio::time::Instant> = None;
     while !stopping.is_told() {
         while let Some(ended) = calls.try_join_next() {
@@ -120,7 +127,7 @@ async fn work(parts: Arc<DispatchParts>, stopping: Arc<Stopping>) {
         });
         match looked {
             Ok(due) => {
-                is_failing = false;
+                parts.standing.webhooks.works();
                 last_sweep = if swept { last_sweep } else { Some(tokio::time::Instant::now()) };
                 for (webhook, claimed) in due {
                     in_hand.insert(webhook.id.clone());
@@ -131,7 +138,7 @@ async fn work(parts: Arc<DispatchParts>, stopping: Arc<Stopping>) {
             Err(error) => {
                 if !error.is_locked() {
                     // Once per change, not once per try.
-                    if !std::mem::replace(&mut is_failing, true) {
+                    if parts.standing.webhooks.fails() {
                         tracing::error!(%error, "webhooks are not called until this is mended");
                     }
                     open = None;
@@ -274,6 +281,12 @@ fn write_down(
             (false, Some(wait)) => (WAITING, at.saturating_add(wait)),
             (false, None) => (DEAD, at),
         };
+        parts.metrics.count_webhook_attempt(match (outcome, state) {
+            (Outcome::Answered(GONE), _) => "gone",
+            (_, DELIVERED) => "delivered",
+            (_, DEAD) => "dead",
+            _ => "failed",
+        });
         if state == DEAD {
             tracing::warn!(webhook.id = %name, result, "a message to a carrier was given up: see `webhook dead`");
         }

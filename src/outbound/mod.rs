@@ -8,4 +8,5 @@ pub mod dispatch;
 pub mod publish;
 pub mod sender;
 pub mod signature;
+pub mod standing;
 pub mod stopping;

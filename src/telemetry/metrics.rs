@@ -21,6 +21,13 @@ pub struct ReasonLabel {
     pub reason: &'static str,
 }
 
+/// What came of an attempt to call a webhook.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct OutcomeLabel {
+    /// `delivered`, `failed` (it will be tried again), `dead` (given up) or `gone` (the receiver wants no more).
+    pub outcome: &'static str,
+}
+
 /// All metrics of a node; handles are resolved once.
 pub struct Metrics {
     registry: Registry,
@@ -56,6 +63,10 @@ pub struct Metrics {
     redis_failures: Family<ReasonLabel, Counter>,
     /// Markers that were not written to Redis.
     pub redis_marks_dropped: Counter,
+    /// Attempts to call webhooks, by what came of them.
+    pub webhook_attempts: Family<OutcomeLabel, Counter>,
+    /// Decisions that some carrier has not been told of, with its one series only on a node that tells.
+    feed_lag_decisions: Family<[(&'static str, &'static str); 0], Gauge>,
 }
 
 impl Metrics {
@@ -85,6 +96,8 @@ impl Default for Metrics {
             redis_up: Family::default(),
             redis_failures: Family::default(),
             redis_marks_dropped: Counter::default(),
+            webhook_attempts: Family::default(),
+            feed_lag_decisions: Family::default(),
             registry: Registry::default(),
         };
         registry.register("reports_accepted", "Reports acknowledged as new", metrics.accepted.clone());
@@ -115,6 +128,10 @@ impl Default for Metrics {
         registry.register("redis_failures", "Calls of Redis that failed, by reason", metrics.redis_failures.clone());
         let dropped = metrics.redis_marks_dropped.clone();
         registry.register("redis_marks_dropped", "Markers of stored reports not written to Redis", dropped);
+        let attempts = metrics.webhook_attempts.clone();
+        registry.register("webhook_attempts", "Attempts to call webhooks, by what came of them", attempts);
+        let lag = metrics.feed_lag_decisions.clone();
+        registry.register("feed_lag_decisions", "Decisions that some carrier has not been told of", lag);
         Self { registry, ..metrics }
     }
 }
@@ -128,6 +145,16 @@ impl Metrics {
     /// Counts a failure of Redis; `reason` is a word of a fixed list.
     pub fn count_redis_failure(&self, reason: &'static str) {
         self.redis_failures.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// Counts an attempt to call a webhook; `outcome` is a word of [`OutcomeLabel`].
+    pub fn count_webhook_attempt(&self, outcome: &'static str) {
+        self.webhook_attempts.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
+    /// Says how far telling carriers is behind.
+    pub fn set_feed_lag_decisions(&self, decisions: i64) {
+        self.feed_lag_decisions.get_or_create(&[]).set(decisions);
     }
 
     /// The metrics in OpenMetrics text.

@@ -15,7 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("intake", &["domain", "crypto", "store", "fast", "casework", "telemetry"]),
     ("config", &["domain"]),
     ("telemetry", &["config"]),
-    ("http", &["domain", "crypto", "store", "intake", "casework", "carrier_api", "config", "telemetry"]),
+    ("http", &["domain", "crypto", "store", "intake", "casework", "outbound", "carrier_api", "config", "telemetry"]),
     ("carrier_api", &["domain", "crypto", "store", "intake", "http"]),
 ];
 

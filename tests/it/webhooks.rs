@@ -2,22 +2,26 @@
 
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use serde_json::json;
 use spamgate::config::InternalTargets;
 use spamgate::domain::clock::Moment;
 use spamgate::domain::request::RequestKind;
+use spamgate::domain::vocabulary::{CaseStatus, ReasonClass};
 use spamgate::outbound::ask::REQUEST_SEAL_INFO;
 use spamgate::outbound::signature::wait_after;
-use spamgate::store::schema::webhook_deliveries;
+use spamgate::store::schema::{feed_items, webhook_deliveries};
 use spamgate::store::webhooks::{self, WebhookRow, replay, rotate_secret};
+use spamgate::telemetry::metrics::OutcomeLabel;
 use uuid::Uuid;
 
 use crate::support::{
-    Engine, FeedKey, PostgresServer, Receiver, Reply, TestApp, on_every_engine, report, spamgate, wait_until,
+    Carrier, Engine, FeedKey, PostgresServer, Receiver, Reply, TestApp, on_every_engine, report, spamgate, wait_until,
 };
 
 const KEY: FeedKey = FeedKey::new(7);
+const OTHER_KEY: FeedKey = FeedKey::new(8);
 const SECRET: &[u8] = b"a secret of thirty-two bytes....";
 const OTHER_SECRET: &[u8] = b"another of thirty-two bytes.....";
 /// How long what is due may take.
@@ -40,11 +44,20 @@ fn now(app: &TestApp) -> i64 {
     Moment::parse_rfc3339(&app.in_seconds(0)).unwrap().0
 }
 
-/// Adds a receiver, as `webhook add` does.
+/// Adds a receiver of the carrier that is told of all cases.
 fn add(app: &TestApp, url: &str) -> Uuid {
+    add_for(app, app.local(), url)
+}
+
+fn carrier_id(app: &TestApp, carrier: &Carrier) -> Vec<u8> {
+    spamgate::store::feed::find_carrier_id(&mut app.connection(), &carrier.name).unwrap().unwrap()
+}
+
+/// Adds a receiver, as `webhook add` does.
+fn add_for(app: &TestApp, carrier: &Carrier, url: &str) -> Uuid {
     let id = Uuid::now_v7();
     let connection = &mut app.connection();
-    let carrier_id = spamgate::store::feed::find_carrier_id(connection, &app.local().name).unwrap().unwrap();
+    let carrier_id = carrier_id(app, carrier);
     let row = WebhookRow {
         id: id.as_bytes().to_vec(),
         carrier_id,
@@ -58,6 +71,26 @@ fn add(app: &TestApp, url: &str) -> Uuid {
     };
     webhooks::insert_webhook(connection, &row).unwrap();
     id
+}
+
+/// The bodies of all that stands in the feed of a carrier, whether it may see it or not.
+fn stored_items(app: &TestApp, carrier: &Carrier) -> Vec<String> {
+    feed_items::table
+        .filter(feed_items::carrier_id.eq(carrier_id(app, carrier)))
+        .select(feed_items::body)
+        .load(&mut app.connection())
+        .unwrap()
+}
+
+/// How many attempts had an outcome.
+fn attempts(app: &TestApp, outcome: &'static str) -> u64 {
+    app.metrics().webhook_attempts.get_or_create(&OutcomeLabel { outcome }).get()
+}
+
+/// What `/readyz` says is lost, and how many decisions are not told.
+async fn ready(app: &TestApp) -> (String, i64) {
+    let ready = app.get_operators("/readyz").await.expect_status(200);
+    (ready.json["degraded"].to_string(), ready.json["feed_lag_decisions"].as_i64().unwrap())
 }
 
 /// State, attempts, when it is due, and the last result of the only delivery.
@@ -119,6 +152,58 @@ on_every_engine! {
         receiver.wait_for(1).await;
     }
 
+    async fn a_receiver_hears_of_its_carriers_own_senders_and_nothing_else_is_stored_for_it(engine: Engine) {
+        let app = gateway(engine).await;
+        let vina = app.add_carrier_attesting("vina", "+8498593");
+        app.grant_feed(&vina, "feed", "", Some(&OTHER_KEY));
+        let (own, all) = (Receiver::start().await, Receiver::start().await);
+        let webhook = add_for(&app, &vina, &own.url);
+        add(&app, &all.url);
+        app.uphold("r-1", "0882345678").await;
+        app.uphold("r-2", "VIETTEL").await;
+        app.post(&report("r-3").with("category", "fake_news")).await.expect_status(201);
+        let text = app.cases().await.into_iter().find(|case| case.status == "open").unwrap();
+        app.decide(&text.reference, CaseStatus::Upheld, ReasonClass::Violation);
+        let reference = app.uphold("r-4", "0985931054").await;
+        app.uphold("r-5", "0912345670").await;
+        all.wait_for(5).await;
+        // Every carrier has been told of every decision by now.
+        app.feed(&vina, 1).await;
+        let sent = own.wait_for(1).await.remove(0);
+        assert_eq!(sent.json["data"]["case"], reference.as_str());
+        assert_eq!(OTHER_KEY.open(&sent.json["data"]).as_deref(), Some("msisdn:+84985931054"));
+        tried(&app, webhook, 1).await;
+        assert_eq!(deliveries(&app, webhook).len(), 1);
+        let stored = stored_items(&app, &vina);
+        assert!(stored.len() == 1 && stored[0].contains(&reference), "{stored:?}");
+        own.wait_for(1).await;
+    }
+
+    async fn what_cannot_be_told_is_counted_and_said_until_it_is(engine: Engine) {
+        let app = gateway(engine).await;
+        let receiver = Receiver::start().await;
+        add(&app, &receiver.url);
+        app.uphold("r-1", "0985931051").await;
+        app.feed(app.local(), 1).await;
+        receiver.wait_for(1).await;
+        assert_eq!(ready(&app).await, ("[]".to_owned(), 0));
+        let away = "ALTER TABLE webhook_deliveries RENAME TO webhook_deliveries_away";
+        app.connection().batch_execute(away).unwrap();
+        app.uphold("r-2", "0985931052").await;
+        wait_until("both failures are said", SENT_WITHIN, async || {
+            let (degraded, lag) = ready(&app).await;
+            degraded.contains("no decision is handed out") && degraded.contains("messages wait") && lag == 1
+        })
+        .await;
+        let metrics = app.get_operators("/metrics").await.expect_status(200).text;
+        assert!(metrics.contains("spamgate_feed_lag_decisions{} 1\n"), "{metrics}");
+        let back = "ALTER TABLE webhook_deliveries_away RENAME TO webhook_deliveries";
+        app.connection().batch_execute(back).unwrap();
+        app.feed(app.local(), 2).await;
+        receiver.wait_for(2).await;
+        wait_until("nothing is lost any more", SENT_WITHIN, async || ready(&app).await == ("[]".to_owned(), 0)).await;
+    }
+
     async fn a_message_that_fails_is_tried_again_on_the_schedule_given_up_and_replayed(engine: Engine) {
         let app = gateway(engine).await;
         let receiver = Receiver::answering(Reply::status("503 Service Unavailable")).await;
@@ -135,12 +220,13 @@ on_every_engine! {
         }
         let (state, ..) = tried(&app, webhook, ATTEMPTS).await;
         assert_eq!(state, "dead");
+        assert_eq!((attempts(&app, "failed"), attempts(&app, "dead"), attempts(&app, "delivered")), (9, 1, 0));
         let dead = webhooks::list_dead(&mut app.connection(), 10).unwrap();
         assert_eq!((dead.len(), dead[0].attempts, dead[0].last_result.as_deref()), (1, ATTEMPTS, Some("answered 503")));
         receiver.answer(Reply::status("200 OK"));
         assert_eq!(replay(&mut app.connection(), webhook.as_bytes(), None, now(&app)).unwrap(), 1);
         let (state, ..) = tried(&app, webhook, 1).await;
-        assert_eq!(state, "delivered");
+        assert_eq!((state.as_str(), attempts(&app, "delivered")), ("delivered", 1));
         let received = receiver.received();
         assert_eq!(received.len(), 11);
         assert!(received.iter().all(|sent| sent.id() == event.to_string() && sent.is_signed_with(SECRET)));
@@ -156,7 +242,7 @@ on_every_engine! {
             listed[0].0.disabled_reason.as_deref() == Some("it answered 410 Gone")
         })
         .await;
-        assert_eq!(deliveries(&app, webhook)[0].0, "dead");
+        assert_eq!((deliveries(&app, webhook)[0].0.as_str(), attempts(&app, "gone")), ("dead", 1));
         app.uphold("r-2", "0985931052").await;
         app.feed(app.local(), 2).await;
         assert_eq!(deliveries(&app, webhook).len(), 1, "nothing more is put on its way");
