@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use crate::carrier_api::authenticate::API_KEY_PREFIX;
 use crate::crypto::key_ring::KeyRing;
 use crate::crypto::signing::{ED25519_PUBLIC_KEY_BYTES, HMAC_SECRET_BYTES, SigningAlgorithm};
+use crate::crypto::stored_secret::SecretOf;
 use crate::domain::carrier::{Addresses, Attests, Scopes, Signatures, is_carrier_name};
 use crate::domain::check_char;
 use crate::domain::clock::Moment;
@@ -194,7 +195,8 @@ pub fn add_signing_key(
         SigningKeyKind::NewSecret => {
             let mut secret = Zeroizing::new([0; HMAC_SECRET_BYTES]);
             getrandom::fill(secret.as_mut_slice()).map_err(|_| EnrolError::Random)?;
-            let sealed = ring.vault().seal(&carrier.id, &id, secret.as_slice()).ok_or(EnrolError::Random)?;
+            let of = SecretOf::SigningKey { carrier_id: &carrier.id, key_id: &id };
+            let sealed = ring.stored_secrets().seal(of, secret.as_slice()).map_err(|_| EnrolError::Random)?;
             (SigningAlgorithm::HmacSha256, Some(secret), sealed)
         }
         SigningKeyKind::Public(key) => (SigningAlgorithm::Ed25519, None, key.to_vec()),

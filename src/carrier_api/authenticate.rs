@@ -27,6 +27,7 @@ use super::signatures::verify::{SignatureFault, SigningKey};
 use super::usage::{Usage, UsageBook};
 use crate::crypto::key_ring::KeyRing;
 use crate::crypto::signing::{SigningAlgorithm, Verifier};
+use crate::crypto::stored_secret::SecretOf;
 use crate::domain::carrier::{Addresses, Attests, Scope, Scopes, Signatures};
 use crate::domain::clock::Clock;
 use crate::http::app::App;
@@ -324,7 +325,8 @@ impl CarrierRegistry {
     fn open_signing_key(&self, row: &SigningKeyRow) -> Option<SigningKey> {
         let verifier = match SigningAlgorithm::parse(&row.algorithm) {
             Some(SigningAlgorithm::HmacSha256) => {
-                self.ring.vault().open(&row.carrier_id, &row.key_id, &row.material).map(Verifier::HmacSha256)
+                let of = SecretOf::SigningKey { carrier_id: &row.carrier_id, key_id: &row.key_id };
+                self.ring.stored_secrets().open(of, &row.material).ok().map(Verifier::HmacSha256)
             }
             Some(SigningAlgorithm::Ed25519) => row.material.as_slice().try_into().ok().map(Verifier::Ed25519),
             None => None,

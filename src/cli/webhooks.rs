@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::config::Config;
 use crate::crypto::key_ring::KeyRing;
+use crate::crypto::stored_secret::SecretOf;
 use crate::domain::clock::{Clock, MICROS_PER_SECOND, Moment};
 use crate::outbound::address::Target;
 use crate::outbound::signature::{SECRET_BYTES, secret_to_text};
@@ -177,7 +178,7 @@ fn add(
 fn draw_secret(ring: &KeyRing, id: Uuid) -> anyhow::Result<(Zeroizing<String>, Vec<u8>)> {
     let mut secret = Zeroizing::new([0; SECRET_BYTES]);
     getrandom::fill(secret.as_mut_slice()).map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
-    let sealed = ring.stored_secrets().seal(id.as_bytes(), secret.as_slice())?;
+    let sealed = ring.stored_secrets().seal(SecretOf::Webhook(id.as_bytes()), secret.as_slice())?;
     Ok((secret_to_text(secret.as_slice()), sealed))
 }
 

@@ -4,7 +4,6 @@
 //! The *tag* root has a key id and can be replaced after a leak: it hides numbers and texts.
 
 use super::mac::{MacKey, Secret};
-use super::signing::SigningVault;
 use super::stored_secret::StoredSecretKey;
 use crate::domain::check_char;
 use crate::domain::content::Content;
@@ -56,7 +55,6 @@ pub struct KeyRing {
     tags: TagKeys,
     tag_key_id: i32,
     stored_secrets: StoredSecretKey,
-    vault: SigningVault,
 }
 
 impl KeyRing {
@@ -80,14 +78,7 @@ impl KeyRing {
             },
             tag_key_id,
             stored_secrets: StoredSecretKey::derive(stable),
-            vault: SigningVault::new(stable),
         }
-    }
-
-    /// What opens and seals the shared secrets of carriers.
-    #[must_use]
-    pub const fn vault(&self) -> &SigningVault {
-        &self.vault
     }
 
     /// The key under which secrets that must be read again stand in the database.

@@ -18,6 +18,7 @@ use super::signature::{sign, wait_after};
 use super::standing::Standing;
 use super::stopping::Stopping;
 use crate::crypto::key_ring::KeyRing;
+use crate::crypto::stored_secret::SecretOf;
 use crate::domain::clock::{Clock, MICROS_PER_DAY, MICROS_PER_SECOND};
 use crate::store::StoreError;
 use crate::store::connection::{Connection, StoreLocation};
@@ -252,7 +253,7 @@ fn open_secrets(ring: &KeyRing, webhook: &WebhookRow, now: i64) -> Option<Vec<Ze
     [Some(&webhook.secret), old]
         .into_iter()
         .flatten()
-        .map(|sealed| ring.stored_secrets().open(&webhook.id, sealed).ok())
+        .map(|sealed| ring.stored_secrets().open(SecretOf::Webhook(&webhook.id), sealed).ok())
         .collect()
 }
 

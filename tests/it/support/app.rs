@@ -10,6 +10,7 @@ use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use sha2::{Digest, Sha256};
 use spamgate::config::Config;
+use spamgate::crypto::stored_secret::SecretOf;
 use spamgate::domain::carrier::Attests;
 use spamgate::domain::clock::{Clock, Moment};
 use spamgate::enrol::{self, EnrolError, NewCarrier, NewSigningKey, SigningKeyKind, Terms};
@@ -279,9 +280,10 @@ impl TestApp {
         self.metrics().refused.get_or_create(&CodeLabel { code }).get()
     }
 
-    /// A secret as it stands in the database.
-    pub fn stored(&self, place: &[u8], secret: &[u8]) -> Vec<u8> {
-        self.with_gateway(|gateway| gateway.app.intake.keys.stored_secrets().seal(place, secret).unwrap())
+    /// A webhook's secret as it stands in the database.
+    pub fn stored(&self, webhook: &[u8], secret: &[u8]) -> Vec<u8> {
+        let of = SecretOf::Webhook(webhook);
+        self.with_gateway(|gateway| gateway.app.intake.keys.stored_secrets().seal(of, secret).unwrap())
     }
 
     /// Where carriers call.
