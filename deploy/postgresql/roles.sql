@@ -38,7 +38,7 @@ GRANT EXECUTE ON FUNCTION journal.counts_on(), journal.adopt_cluster(), journal.
 GRANT INSERT (
     report_id, event_kind, source, owner, reporter_tag, proof, sender_kind, sender_tag, channel, category, harm,
     money_lost, province, occurred_at, received_at, fingerprint, text_tag, similarity, track_tag, tag_key_id,
-    data_key_id, envelope
+    data_key_id, envelope, is_legit
 ) ON journal.reports TO spamgate_intake;
 GRANT INSERT ON journal.data_keys TO spamgate_intake;
 GRANT USAGE ON SEQUENCE journal.row_numbers TO spamgate_intake;
@@ -54,7 +54,7 @@ GRANT SELECT (request_id, outcome, answer_tag, answered_at), INSERT ON request_a
 -- Builder.
 GRANT SELECT (
     seq, day, report_id, event_kind, source, owner, reporter_tag, proof, sender_kind, sender_tag, channel, category,
-    harm, money_lost, province, occurred_at, received_at, fingerprint, text_tag, similarity, tag_key_id
+    harm, money_lost, province, occurred_at, received_at, fingerprint, text_tag, similarity, tag_key_id, is_legit
 ) ON journal.reports TO spamgate_builder;
 GRANT UPDATE ON builder_cursor TO spamgate_builder;
 GRANT SELECT, INSERT, UPDATE ON cases TO spamgate_builder;

@@ -9,6 +9,7 @@ pub mod get_report;
 pub mod get_requests;
 pub mod get_usage;
 pub mod mo;
+pub mod mobile_abuse;
 pub mod paging;
 pub mod post_answer;
 pub mod post_report;

@@ -73,7 +73,9 @@ async fn take_authenticated(
     Ok((accepted, renumbered))
 }
 
-fn answer(accepted: &Accepted, renumbered: bool, rate: &RateFields) -> HttpResponse {
+/// The answer to a report that was taken.
+#[must_use]
+pub fn answer(accepted: &Accepted, renumbered: bool, rate: &RateFields) -> HttpResponse {
     let mut response = match accepted.received_at {
         Some(_) => HttpResponse::Created(),
         None => HttpResponse::Ok(),

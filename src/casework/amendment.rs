@@ -13,7 +13,7 @@
 //! - When a case was first and last heard of stays as it was, until it has no report left.
 
 use super::builder::BuildError;
-use super::slice::{Slice, figure_key, foreign_change, proof_of};
+use super::slice::{Slice, figure_key, weight_of};
 use crate::domain::sender::SenderKind;
 use crate::domain::vocabulary::{Channel, Source};
 use crate::store::amending;
@@ -84,8 +84,10 @@ fn take_from_case(
     take_from_totals(&mut totals, report);
     totals.repeats -= i64::from(is_repeat);
     if let Some(gone) = voice.filter(|voice| voice.reports <= 1) {
-        totals.voices -= 1;
-        totals.foreign_voices -= foreign_change(None, proof_of(&gone));
+        let gone = weight_of(&gone);
+        totals.voices -= gone.against;
+        totals.foreign_voices -= gone.foreign;
+        totals.counter_voices -= gone.counter;
     }
     if totals.reports <= 0 {
         return Ok(amending::delete_totals(connection, case_id)?);

@@ -16,6 +16,8 @@ use crate::store::journal::{self, JournalRow};
 
 /// How much longer than the window a counted fingerprint is kept, so that sweeping never races the window: 1 h.
 const SWEEP_MARGIN_MICROS: i64 = MICROS_PER_DAY / 24;
+/// Stands for the category in the figures of reports that say a message was wanted.
+const LEGIT: &str = "legit";
 /// References drawn before giving up. At a million cases a year one draw in 34,000 is taken.
 const REFERENCE_DRAWS_MAX: usize = 16;
 
@@ -24,6 +26,8 @@ struct Voice<'r> {
     reports: i64,
     proof: Proof,
     attested_by: &'r [u8],
+    /// The latest word is for the sender.
+    is_legit: bool,
 }
 
 /// The state of a slice. `D` draws a case reference.
@@ -144,6 +148,7 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
 
     fn count(&mut self, row: &'r JournalRow) -> Result<(), BuildError> {
         let case_id = match key_of(row) {
+            Some(key) if row.is_legit => self.find_case_before(&key, row),
             Some(key) => Some(self.find_or_open_case(&key, row)?),
             None => None,
         };
@@ -188,6 +193,15 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
         let reference = (self.draw_reference)()?;
         self.opened.push(NewCase { id, reference, group_key, category: row.category.as_str(), opened_seq });
         Ok(id)
+    }
+
+    /// The case that a word for its sender belongs to: one that was there before it. Such a word alone opens none, and
+    /// whether there was one is the same in a rebuild, when cases of later rows are known already.
+    fn find_case_before(&self, key: &GroupKey, row: &JournalRow) -> Option<i64> {
+        let holds = |span: &&CaseSpan| {
+            span.opened_seq < row.seq && span.closed_seq.is_none_or(|closed_seq| row.seq <= closed_seq)
+        };
+        self.cases.get(key.as_bytes())?.iter().find(holds).map(|span| span.id)
     }
 
     /// Draws other references for the opened cases whose own is taken, and opens them all.
@@ -239,8 +253,11 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
             reports: 0,
             proof: row.proof,
             attested_by: &row.owner,
+            is_legit: row.is_legit,
         });
         voice.reports += reports;
+        // Rows come in the order of the journal: the latest word counts, a repeated one too.
+        voice.is_legit = row.is_legit;
         if row.proof > voice.proof {
             voice.proof = row.proof;
             voice.attested_by = &row.owner;
@@ -267,17 +284,22 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
             reports: voice.reports,
             proof: voice.proof.as_str(),
             attested_by: voice.attested_by,
+            is_legit: voice.is_legit,
         };
         let rows: Vec<VoiceRow<'r>> = self.voices.iter().map(row).collect();
         let before = building::insert_new_voices(connection, &rows)?;
         let mut changed = Vec::new();
         for ((row, voice), before) in rows.iter().zip(self.voices.values()).zip(&before) {
-            if let Some(before) = before {
-                changed.push(grown(row, before, voice));
+            let after = before.as_ref().map_or(*row, |before| grown(row, before, voice));
+            if before.is_some() {
+                changed.push(after);
             }
             if let Some(totals) = self.totals.get_mut(&row.case_id) {
-                totals.voices += i64::from(before.is_none());
-                totals.foreign_voices += foreign_change(before.as_ref().map(proof_of), voice.proof);
+                let proof = before.as_ref().map_or(voice.proof, |before| proof_of(before).max(voice.proof));
+                let (now, then) = (Weight::of(proof, after.is_legit), before.as_ref().map_or(Weight::NONE, weight_of));
+                totals.voices += now.against - then.against;
+                totals.foreign_voices += now.foreign - then.foreign;
+                totals.counter_voices += now.counter - then.counter;
             }
         }
         Ok(building::replace_voices(connection, &changed)?)
@@ -346,6 +368,7 @@ fn sum_of(before: TotalsRow, added: &TotalsRow) -> TotalsRow {
         money_lost: before.money_lost + added.money_lost,
         first_report_at: before.first_report_at.min(added.first_report_at),
         last_report_at: before.last_report_at.max(added.last_report_at),
+        counter_voices: before.counter_voices + added.counter_voices,
     }
 }
 
@@ -366,23 +389,37 @@ fn empty_totals(case_id: i64, first: &JournalRow) -> TotalsRow {
         money_lost: 0,
         first_report_at: first.received_at,
         last_report_at: first.received_at,
+        counter_voices: 0,
     }
 }
 
-/// How the count of voices that nobody entitled attests changes.
-pub(super) fn foreign_change(before: Option<Proof>, now: Proof) -> i64 {
-    let foreign = |proof: Proof| proof <= Proof::Foreign;
-    match before {
-        None => i64::from(foreign(now)),
-        Some(before) => -i64::from(foreign(before) && !foreign(now)),
+/// What a voice adds to the totals of its case.
+pub(super) struct Weight {
+    pub(super) against: i64,
+    /// Against, and attested by nobody entitled.
+    pub(super) foreign: i64,
+    pub(super) counter: i64,
+}
+
+impl Weight {
+    const NONE: Self = Self { against: 0, foreign: 0, counter: 0 };
+
+    fn of(proof: Proof, is_legit: bool) -> Self {
+        let against = i64::from(!is_legit);
+        let foreign = if proof <= Proof::Foreign { against } else { 0 };
+        Self { against, foreign, counter: i64::from(is_legit) }
     }
+}
+
+pub(super) fn weight_of(before: &VoiceBefore) -> Weight {
+    Weight::of(proof_of(before), before.is_legit)
 }
 
 /// Where a report without a case is counted.
 pub(super) fn figure_key(row: &JournalRow) -> FigureKey {
     FigureKey {
         day: row.received_at.div_euclid(MICROS_PER_DAY),
-        category: row.category.as_str(),
+        category: if row.is_legit { LEGIT } else { row.category.as_str() },
         sender_kind: row.sender_kind.as_str(),
         channel: row.channel.as_str(),
     }

@@ -102,6 +102,7 @@ struct Row<'a> {
     sender_kind: &'a str,
     reports: i64,
     voices: i64,
+    counter_voices: i64,
     first_report_at: String,
     last_report_at: String,
 }
@@ -121,6 +122,7 @@ impl<'a> Row<'a> {
             sender_kind: &case.sender_kind,
             reports: case.reports,
             voices: case.voices,
+            counter_voices: case.counter_voices,
             first_report_at: Moment(case.first_report_at).to_rfc3339(),
             last_report_at: Moment(case.last_report_at).to_rfc3339(),
         }
@@ -335,8 +337,8 @@ fn list(connection: &mut crate::store::connection::Connection, limit: i64, json:
     } else {
         writeln!(
             out,
-            "{:<17} {:<9} {:<9} {:<7} {:<10} {:>8} {:>8}  last report",
-            "reference", "status", "category", "channel", "sender", "reports", "voices"
+            "{:<17} {:<9} {:<9} {:<7} {:<10} {:>8} {:>8} {:>8}  last report",
+            "reference", "status", "category", "channel", "sender", "reports", "voices", "counter"
         )?;
     }
     for case in &cases::list_cases(connection, limit)? {
@@ -348,7 +350,7 @@ fn list(connection: &mut crate::store::connection::Connection, limit: i64, json:
         } else {
             writeln!(
                 out,
-                "{:<17} {:<9} {:<9} {:<7} {:<10} {:>8} {:>8}  {}",
+                "{:<17} {:<9} {:<9} {:<7} {:<10} {:>8} {:>8} {:>8}  {}",
                 row.reference,
                 row.status,
                 row.category,
@@ -356,6 +358,7 @@ fn list(connection: &mut crate::store::connection::Connection, limit: i64, json:
                 row.sender_kind,
                 row.reports,
                 row.voices,
+                row.counter_voices,
                 row.last_report_at
             )?;
         }
@@ -400,6 +403,7 @@ fn show(case: &CaseRow, decisions: &[DecisionRow], requests: Vec<ShownRequest>, 
     writeln!(out, "  channel      {} ({} SMS, {} calls)", shown.row.channel, case.sms, case.calls)?;
     writeln!(out, "  reports      {}, {} of them repeats", case.reports, case.repeats)?;
     writeln!(out, "  voices       {}, {} of them not attested", case.voices, case.foreign_voices)?;
+    writeln!(out, "  counter      {} whose latest word is that the messages were wanted", case.counter_voices)?;
     writeln!(out, "  money lost   {}", case.money_lost)?;
     writeln!(out, "  first, last  {}, {}", shown.row.first_report_at, shown.row.last_report_at)?;
     for decision in &shown.decisions {

@@ -26,7 +26,7 @@ pub struct Identity {
     pub sender_tag: Option<Tag>,
     /// Keyed hash of the same-text form; none without content.
     pub text_tag: Option<Tag>,
-    /// Keyed hash of reporter, sender, channel, category and same text.
+    /// Keyed hash of reporter, sender, channel, category, same text, and whether it is for or against the sender.
     pub fingerprint: Tag,
 }
 
@@ -115,6 +115,7 @@ impl KeyRing {
                 channel: submission.channel,
                 category: submission.category,
                 text_tag: text_tag.as_ref(),
+                is_legit: submission.is_legit,
             }),
         }
     }
@@ -157,14 +158,20 @@ impl KeyRing {
         let reporter = claim.reporter.e164();
         let sender_kind = claim.sender.kind().as_str();
         claim.sender.with_canonical(|sender| {
-            self.tags.fingerprint.tag(&[
+            let against = [
                 reporter.as_bytes(),
                 sender,
                 sender_kind.as_bytes(),
                 claim.channel.as_str().as_bytes(),
                 claim.category.as_str().as_bytes(),
                 claim.text_tag.map_or(&[][..], <[u8; 16]>::as_slice),
-            ])
+            ];
+            if !claim.is_legit {
+                return self.tags.fingerprint.tag(&against);
+            }
+            // A word for the sender has one part more, so that it never repeats one against.
+            let [reporter, sender, kind, channel, category, text] = against;
+            self.tags.fingerprint.tag(&[reporter, sender, kind, channel, category, text, b"legit"])
         })
     }
 
@@ -244,6 +251,8 @@ pub struct Claim<'a> {
     pub category: Category,
     /// Keyed hash of the same-text form.
     pub text_tag: Option<&'a Tag>,
+    /// A word for the sender.
+    pub is_legit: bool,
 }
 
 /// What two submissions of one report id must have in common to be a retry, and not a conflict.

@@ -11,6 +11,7 @@ pub mod disclosure;
 pub mod grouping;
 pub mod mo_reply;
 pub mod mo_syntax;
+pub mod mobile_abuse;
 pub mod msisdn;
 pub mod network;
 pub mod public_url;

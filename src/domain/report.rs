@@ -90,10 +90,12 @@ pub struct Report {
     pub occurred_at: Moment,
     /// When the gateway took it.
     pub received_at: Moment,
-    /// Keyed hash of reporter, sender, channel, category and same text.
+    /// Keyed hash of reporter, sender, channel, category, same text, and whether it is for or against the sender.
     pub fingerprint: Tag,
     /// Keyed hash of the same-text form; none without content.
     pub text_tag: Option<Tag>,
+    /// It says that the message was wanted: a word for the sender, not against.
+    pub is_legit: bool,
     /// Keyed hash of report id and the reporter's last four digits.
     pub track_tag: [u8; 8],
     /// The key ring's id of the tag keys used.

@@ -108,6 +108,8 @@ pub struct Submission {
     pub money_lost: Option<bool>,
     /// Code of a province of the region.
     pub province: Option<String>,
+    /// It says that the message was wanted.
+    pub is_legit: bool,
 }
 
 impl Submission {
@@ -146,6 +148,7 @@ impl Submission {
             harm: parse_harm(raw.harm.as_deref(), category)?,
             money_lost: raw.money_lost,
             province: parse_province(raw.province.as_deref(), region)?,
+            is_legit: false,
         })
     }
 

@@ -126,6 +126,17 @@ impl Problem {
         self.0.code
     }
 
+    /// With the field called as its caller knows it: pairs of our name and theirs.
+    #[must_use]
+    pub fn with_field_names(mut self, names: &[(&'static str, &'static str)]) -> Self {
+        if let Some(field) = &mut self.0.field
+            && let Some((_, theirs)) = names.iter().find(|(ours, _)| ours == field)
+        {
+            *field = Cow::Borrowed(theirs);
+        }
+        self
+    }
+
     /// The same about a line and not a whole body.
     #[must_use]
     pub fn in_a_line(mut self) -> Self {

@@ -12,6 +12,7 @@ use crate::carrier_api::get_report::get_report;
 use crate::carrier_api::get_requests::get_requests;
 use crate::carrier_api::get_usage::get_usage;
 use crate::carrier_api::mo::take_sms;
+use crate::carrier_api::mobile_abuse::post_mobile_abuse;
 use crate::carrier_api::post_answer::post_answer;
 use crate::carrier_api::post_report::post_report;
 
@@ -41,6 +42,11 @@ pub fn public(config: &mut ServiceConfig) {
         .service(
             web::resource("/v1/requests/{id}/answer")
                 .route(web::post().to(post_answer))
+                .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("POST"), body) })),
+        )
+        .service(
+            web::resource("/v1/mobile-abuse")
+                .route(web::post().to(post_mobile_abuse))
                 .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("POST"), body) })),
         );
     config.service(reading("/v1/usage").route(web::get().to(get_usage)));

@@ -316,6 +316,7 @@ impl Intake {
             received_at: now,
             fingerprint: identity.fingerprint,
             text_tag: identity.text_tag,
+            is_legit: submission.is_legit,
             tag_key_id: self.keys.tag_key_id(),
             data_key_id: data_key.sealed().id,
             envelope,

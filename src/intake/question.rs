@@ -141,6 +141,7 @@ impl Intake {
             channel: question.channel,
             category: question.category,
             text_tag: question.text_tag.as_ref(),
+            is_legit: false,
         };
         let row = Report {
             id: question.report,
@@ -161,6 +162,7 @@ impl Intake {
             received_at: now,
             fingerprint: self.keys.fingerprint(&claim),
             text_tag: question.text_tag,
+            is_legit: false,
             tag_key_id: self.keys.tag_key_id(),
             data_key_id: data_key.sealed().id,
             envelope,

@@ -63,7 +63,7 @@ pub fn take_from_voice(
 ) -> QueryResult<Option<VoiceBefore>> {
     let voice = voices::table.find((case_id, reporter_tag));
     let before = voice
-        .select((voices::reports, voices::proof, voices::attested_by))
+        .select((voices::reports, voices::proof, voices::attested_by, voices::is_legit))
         .first::<VoiceBefore>(connection)
         .optional()?;
     if let Some(before) = &before {

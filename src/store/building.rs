@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Binary, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Text};
 use diesel::sqlite::SqliteConnection;
 
 use super::StoreError;
@@ -393,6 +393,8 @@ pub struct VoiceRow<'a> {
     pub proof: &'static str,
     /// Who gave that proof.
     pub attested_by: &'a [u8],
+    /// The latest word is for the sender.
+    pub is_legit: bool,
 }
 
 /// What a voice was before.
@@ -404,6 +406,8 @@ pub struct VoiceBefore {
     pub proof: String,
     /// Who gave that proof.
     pub attested_by: Vec<u8>,
+    /// The latest word is for the sender.
+    pub is_legit: bool,
 }
 
 /// Inserts the voices that their cases do not have; of each, in the order given, what it was if there was one.
@@ -434,7 +438,7 @@ fn insert_new_voice(file: &mut SqliteConnection, voice: &VoiceRow<'_>) -> QueryR
     }
     voices::table
         .find((voice.case_id, voice.reporter_tag))
-        .select((voices::reports, voices::proof, voices::attested_by))
+        .select((voices::reports, voices::proof, voices::attested_by, voices::is_legit))
         .first(file)
         .map(Some)
 }
@@ -451,6 +455,8 @@ struct StoredVoice {
     proof: String,
     #[diesel(sql_type = Binary)]
     attested_by: Vec<u8>,
+    #[diesel(sql_type = Bool)]
+    is_legit: bool,
 }
 
 fn find_voices(
@@ -458,15 +464,15 @@ fn find_voices(
     wanted: &[VoiceRow<'_>],
 ) -> QueryResult<HashMap<(i64, Vec<u8>), VoiceBefore>> {
     let found = diesel::sql_query(
-        "SELECT v.case_id, v.reporter_tag, v.reports, v.proof, v.attested_by \
+        "SELECT v.case_id, v.reporter_tag, v.reports, v.proof, v.attested_by, v.is_legit \
          FROM unnest($1, $2) AS wanted (case_id, reporter_tag) JOIN voices v USING (case_id, reporter_tag)",
     )
     .bind::<Array<BigInt>, _>(wanted.iter().map(|voice| voice.case_id).collect::<Vec<_>>())
     .bind::<Array<Binary>, _>(wanted.iter().map(|voice| voice.reporter_tag).collect::<Vec<_>>())
     .load::<StoredVoice>(session)?;
     let before = |voice: StoredVoice| {
-        let StoredVoice { case_id, reporter_tag, reports, proof, attested_by } = voice;
-        ((case_id, reporter_tag), VoiceBefore { reports, proof, attested_by })
+        let StoredVoice { case_id, reporter_tag, reports, proof, attested_by, is_legit } = voice;
+        ((case_id, reporter_tag), VoiceBefore { reports, proof, attested_by, is_legit })
     };
     Ok(found.into_iter().map(before).collect())
 }
@@ -485,8 +491,8 @@ pub fn replace_voices(connection: &mut Connection, changed: &[VoiceRow<'_>]) -> 
             Ok(())
         }
         Connection::Postgresql(session) => diesel::sql_query(
-            "UPDATE voices v SET reports = n.reports, proof = n.proof, attested_by = n.attested_by \
-             FROM unnest($1, $2, $3, $4, $5) AS n (case_id, reporter_tag, reports, proof, attested_by) \
+            "UPDATE voices v SET reports = n.reports, proof = n.proof, attested_by = n.attested_by, is_legit = n.is_legit \
+             FROM unnest($1, $2, $3, $4, $5, $6) AS n (case_id, reporter_tag, reports, proof, attested_by, is_legit) \
              WHERE v.case_id = n.case_id AND v.reporter_tag = n.reporter_tag",
         )
         .bind::<Array<BigInt>, _>(changed.iter().map(|voice| voice.case_id).collect::<Vec<_>>())
@@ -494,6 +500,7 @@ pub fn replace_voices(connection: &mut Connection, changed: &[VoiceRow<'_>]) -> 
         .bind::<Array<BigInt>, _>(changed.iter().map(|voice| voice.reports).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(changed.iter().map(|voice| voice.proof).collect::<Vec<_>>())
         .bind::<Array<Binary>, _>(changed.iter().map(|voice| voice.attested_by).collect::<Vec<_>>())
+        .bind::<Array<Bool>, _>(changed.iter().map(|voice| voice.is_legit).collect::<Vec<_>>())
         .execute(session)
         .map(|_| ()),
     }
@@ -510,13 +517,13 @@ pub struct TotalsRow {
     pub case_id: i64,
     /// A word of `SenderKind`, or `mixed`.
     pub sender_kind: String,
-    /// Reports, repeats among them.
+    /// Reports, repeats and counter-reports among them.
     pub reports: i64,
     /// Repeats.
     pub repeats: i64,
-    /// Distinct reporters.
+    /// Distinct reporters whose latest word is against the sender.
     pub voices: i64,
-    /// Distinct reporters that nobody entitled attests.
+    /// Those of them that nobody entitled attests.
     pub foreign_voices: i64,
     /// Of SMS.
     pub sms: i64,
@@ -536,6 +543,8 @@ pub struct TotalsRow {
     pub first_report_at: i64,
     /// Latest receipt, microseconds.
     pub last_report_at: i64,
+    /// Distinct reporters whose latest word is for the sender.
+    pub counter_voices: i64,
 }
 
 /// Finds the totals of these cases; a case has none before its first report is built in.
@@ -585,7 +594,7 @@ pub fn replace_totals(connection: &mut Connection, totals: &[TotalsRow]) -> Quer
 pub struct FigureKey {
     /// Days since 1970, UTC, of receipt.
     pub day: i64,
-    /// Word.
+    /// Word of `Category`, or `legit`.
     pub category: &'static str,
     /// Word.
     pub sender_kind: &'static str,

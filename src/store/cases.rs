@@ -23,13 +23,13 @@ pub struct CaseRow {
     pub category: String,
     /// A word of `SenderKind`, or `mixed`.
     pub sender_kind: String,
-    /// Reports linked to it, repeats among them.
+    /// Reports linked to it, repeats and counter-reports among them.
     pub reports: i64,
     /// Repeats among the reports.
     pub repeats: i64,
-    /// Distinct reporters.
+    /// Distinct reporters whose latest word is against the sender.
     pub voices: i64,
-    /// Distinct reporters whose number nobody entitled attests.
+    /// Those of them whose number nobody entitled attests.
     pub foreign_voices: i64,
     /// Reports of SMS.
     pub sms: i64,
@@ -49,6 +49,8 @@ pub struct CaseRow {
     pub first_report_at: i64,
     /// When the last report was taken, microseconds.
     pub last_report_at: i64,
+    /// Distinct reporters whose latest word is for the sender.
+    pub counter_voices: i64,
 }
 
 /// A decision on a case.

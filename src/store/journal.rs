@@ -41,6 +41,7 @@ struct NewRow<'a> {
     tag_key_id: i32,
     data_key_id: i64,
     envelope: &'a [u8],
+    is_legit: bool,
 }
 
 impl<'a> NewRow<'a> {
@@ -67,6 +68,7 @@ impl<'a> NewRow<'a> {
             tag_key_id: report.tag_key_id,
             data_key_id: report.data_key_id,
             envelope: &report.envelope,
+            is_legit: report.is_legit,
         }
     }
 }
@@ -176,6 +178,7 @@ struct StoredRow {
     received_at: i64,
     fingerprint: Vec<u8>,
     text_tag: Option<Vec<u8>>,
+    is_legit: bool,
 }
 
 /// A row of the journal with its words read.
@@ -216,6 +219,8 @@ pub struct JournalRow {
     pub fingerprint: Vec<u8>,
     /// Keyed hash of the text.
     pub text_tag: Option<Vec<u8>>,
+    /// It says that the message was wanted.
+    pub is_legit: bool,
 }
 
 impl JournalRow {
@@ -258,6 +263,7 @@ impl TryFrom<StoredRow> for JournalRow {
             received_at: row.received_at,
             fingerprint: row.fingerprint,
             text_tag: row.text_tag,
+            is_legit: row.is_legit,
         })
     }
 }

@@ -34,6 +34,7 @@ diesel::table! {
         tag_key_id -> Integer,
         data_key_id -> BigInt,
         envelope -> Binary,
+        is_legit -> Bool,
     }
 }
 diesel::table! {
@@ -126,6 +127,7 @@ diesel::table! {
         money_lost -> BigInt,
         first_report_at -> BigInt,
         last_report_at -> BigInt,
+        counter_voices -> BigInt,
     }
 }
 diesel::table! {
@@ -135,6 +137,7 @@ diesel::table! {
         reports -> BigInt,
         proof -> Text,
         attested_by -> Binary,
+        is_legit -> Bool,
     }
 }
 diesel::table! {

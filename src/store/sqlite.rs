@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use diesel::connection::{Connection as _, SimpleConnection};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::StoreError;
@@ -30,6 +31,8 @@ const WAL_KEPT_BYTES: u32 = 64 << 20;
 const CACHE_KIB: u32 = 8 * 1024;
 /// Page cache of the builder, KiB: its indexes are random.
 const BUILDER_CACHE_KIB: u32 = 64 * 1024;
+/// Migrations that add one column to the journal's reports and do nothing else, by version.
+const JOURNAL_COLUMNS: [(&str, &str); 1] = [("20261124130000", "is_legit")];
 /// Name of the file written by the journal writer.
 const JOURNAL_FILE: &str = "journal.db";
 /// Name of the file for all else.
@@ -72,6 +75,7 @@ impl SqliteFiles {
         }
         connection
             .immediate_transaction(|connection| {
+                skip_what_the_journal_has(connection)?;
                 connection.run_pending_migrations(MIGRATIONS).map(|_| ()).map_err(MigrateError::Migrate)
             })
             .map_err(|error| StoreError::Migrate(error.to_string()))
@@ -140,6 +144,34 @@ fn set_up(connection: &mut SqliteConnection, journal_uri: &str, cache_kib: u32) 
          PRAGMA main.cache_size = -{cache_kib}; ATTACH DATABASE '{journal_uri}' AS journal; \
          PRAGMA main.journal_size_limit = {WAL_KEPT_BYTES}; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;",
     ))
+}
+
+/// Notes migrations of the journal alone as run when the journal has them already. What was run is noted in the other
+/// file, and when that one was lost and is made anew, the journal is as it was. SQLite cannot add a column if it is missing.
+fn skip_what_the_journal_has(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
+    #[derive(QueryableByName)]
+    struct Counted {
+        #[diesel(sql_type = BigInt)]
+        columns: i64,
+    }
+    for (migration, column) in JOURNAL_COLUMNS {
+        let counted =
+            diesel::sql_query("SELECT count(*) AS columns FROM pragma_table_info('reports', 'journal') WHERE name = ?")
+                .bind::<Text, _>(column)
+                .get_result::<Counted>(connection)?;
+        let pending = connection.pending_migrations(MIGRATIONS).map_err(MigrateError::Migrate)?;
+        let version = pending
+            .iter()
+            .map(|migration| migration.name().version())
+            .find(|version| version.to_string() == *migration);
+        if let Some(version) = version.filter(|_| counted.columns > 0) {
+            // The spine's tables come first, as always; those of the journal are made only if they are missing.
+            diesel::sql_query("INSERT INTO __diesel_schema_migrations (version) VALUES (?)")
+                .bind::<Text, _>(version.to_string())
+                .execute(connection)?;
+        }
+    }
+    Ok(())
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,8 @@
 //! Written from the rules and not from the code: a report id counts once; the same person saying the same within 24 h of
 //! a counted report is a repeat and no voice, and the window does not slide; a case is a known sender within a category,
 //! a false claim whoever sends it, or a text of a hidden or malformed sender; a decision closes the case there and then;
-//! who was hidden may be told later, once, and then the report is counted anew, unless in a case that is decided.
+//! who was hidden may be told later, once, and then the report is counted anew, unless in a case that is decided; of one
+//! person's words for and against in a case the latest counts, and a word for the sender alone opens no case.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,6 +43,8 @@ pub struct Said {
     pub channel: &'static str,
     pub category: &'static str,
     pub text: Option<usize>,
+    /// A word for the sender.
+    pub legit: bool,
 }
 
 /// What a retry must have in common with the first.
@@ -107,8 +110,8 @@ pub struct Case {
     pub category: &'static str,
     pub verdict: Option<&'static str>,
     pub kinds: BTreeSet<Kind>,
-    /// Counted reports of each.
-    pub reporters: BTreeMap<usize, i64>,
+    /// Counted reports of each, and whether the latest word is for the sender.
+    pub reporters: BTreeMap<usize, (i64, bool)>,
     pub reports: i64,
     pub repeats: i64,
     pub sms: i64,
@@ -217,7 +220,8 @@ impl Model {
             Some(case) => self.cases[case].add(body, now, fate, is_sms),
             // A repeat of a report without a case adds to nothing.
             None if fate == Fate::Counted => {
-                let key = (now.div_euclid(DAY), said.category, said.kind.word(), said.channel);
+                let category = if said.legit { "legit" } else { said.category };
+                let key = (now.div_euclid(DAY), category, said.kind.word(), said.channel);
                 *self.figures.entry(key).or_default() += 1;
             }
             None => {}
@@ -227,6 +231,9 @@ impl Model {
 
     fn case_for(&mut self, said: &Said, now: i64) -> Option<usize> {
         let group = group_of(said)?;
+        if said.legit {
+            return self.open.get(&group).copied();
+        }
         let cases = &mut self.cases;
         let case = *self.open.entry(group.clone()).or_insert_with(|| {
             cases.push(Case {
@@ -272,7 +279,8 @@ impl Case {
         self.by_sms += i64::from(is_sms);
         self.repeats += i64::from(fate == Fate::Repeat);
         self.kinds.insert(body.said.kind);
-        *self.reporters.entry(body.said.reporter).or_default() += i64::from(fate != Fate::Repeat);
+        let voice = self.reporters.entry(body.said.reporter).or_default();
+        *voice = (voice.0 + i64::from(fate != Fate::Repeat), body.said.legit);
         match body.said.channel {
             "sms" => self.sms += 1,
             _ => self.calls += 1,
@@ -294,11 +302,16 @@ impl Case {
             self.repeats -= 1;
             return;
         }
-        let reports = self.reporters.get_mut(&body.said.reporter).unwrap();
+        let (reports, _) = self.reporters.get_mut(&body.said.reporter).unwrap();
         *reports -= 1;
         if *reports == 0 {
             self.reporters.remove(&body.said.reporter);
         }
+    }
+
+    /// How many of its reporters have this as their latest word.
+    pub fn voices(&self, legit: bool) -> i64 {
+        i64::try_from(self.reporters.values().filter(|(_, word)| *word == legit).count()).unwrap()
     }
 
     pub fn status(&self) -> &'static str {

@@ -71,6 +71,8 @@ fn senders() -> Vec<(Kind, Vec<String>)> {
 struct Sent {
     report_id: String,
     body: Body,
+    /// What was sent. A retry of a report in the other schema must say the same in the same words.
+    request: Vec<u8>,
     id: String,
     receipt: String,
     /// Appended with two bodies; the fast state may remember either.
@@ -179,6 +181,9 @@ impl Run {
     }
 
     fn draw(&mut self) -> Body {
+        if self.chance.happens(20) {
+            return self.draw_word_for_a_sender();
+        }
         let sender = self.chance.below(self.senders.len());
         let category = *self.chance.pick(&["spam", "scam", "scam", "fake_news"]);
         let channel = *self.chance.pick(&["sms", "sms", "call"]);
@@ -194,6 +199,7 @@ impl Run {
                 channel,
                 category,
                 text: (!no_text).then_some(text),
+                legit: false,
             },
             money_lost: *self.chance.pick(&[None, Some(false), Some(true)]),
             province: *self.chance.pick(&[None, Some("01"), Some("79")]),
@@ -201,6 +207,42 @@ impl Run {
             // Whole minutes, as the clock: it may have happened up to a few days ago.
             occurred_at: self.now() - i64::try_from(self.chance.below(3 * 24 * 60)).unwrap() * MINUTE,
         }
+    }
+
+    /// Mostly of somebody who spoke against that sender.
+    fn draw_word_for_a_sender(&mut self) -> Body {
+        let index = if self.chance.happens(70) { self.pick_sent() } else { None };
+        let sender = self.chance.below(self.senders.len());
+        let (reporter, sender) = match index.map(|index| &self.sent[index].body.said) {
+            Some(said) => (said.reporter, said.sender),
+            None => (self.chance.below(REPORTERS), sender),
+        };
+        let text = Some(self.chance.below(TEXTS.len()));
+        let kind = self.senders[sender].0;
+        let said = Said { reporter, kind, sender, channel: "sms", category: "spam", text, legit: true };
+        let occurred_at = self.now() - i64::try_from(self.chance.below(3 * 24 * 60)).unwrap() * MINUTE;
+        Body { said, money_lost: None, province: None, harm: None, occurred_at }
+    }
+
+    /// The request for a word for a sender, in the schema that has such.
+    fn spell_word_for_a_sender(&mut self, body: &Body) -> Vec<u8> {
+        let said = &body.said;
+        let spellings = self.senders[said.sender].1.clone();
+        let text = said.text.unwrap();
+        let request = json!({
+            "v": "1",
+            "i": format!("00000000-0000-4000-8000-{:012}", self.made),
+            "u": "Model/Run/1",
+            "s": self.chance.pick(&spellings),
+            "r": mobile(said.reporter),
+            "d": "legit",
+            "m": {
+                "p": "sms",
+                "t": Moment(body.occurred_at).to_rfc3339().replace(".000Z", "Z"),
+                "c": self.spell_text(text),
+            },
+        });
+        request.to_string().into_bytes()
     }
 
     /// The request for a body, in one of the spellings that mean the same.
@@ -253,8 +295,8 @@ impl Run {
     fn send_new(&mut self, body: Body) {
         self.made += 1;
         let report_id = format!("model-{}", self.made);
-        let request = self.spell(&report_id, &body);
-        let answer = self.client.post(&request).unwrap();
+        let request = if body.said.legit { self.spell_word_for_a_sender(&body) } else { self.spell(&report_id, &body) };
+        let answer = self.post(&body, &request);
         assert_eq!(answer.status, 201, "{}: {}", self.name, answer.json());
         let hint = answer.json()["repeat"].as_bool().unwrap();
         let is_repeat = self.model.is_repeat(&body.said, self.now());
@@ -264,9 +306,17 @@ impl Run {
         let is_sure = !self.wipes && self.place.redis.is_none() && !self.model.is_amended(&body.said);
         assert!(!is_sure || hint == is_repeat, "{}: with a whole memory the hint is right: {body:?}", self.name);
         self.model.append(&report_id, &body, self.now(), false);
-        self.note(if is_repeat { "repeats" } else { "counted" });
+        self.note(match (body.said.legit, is_repeat) {
+            (true, _) => "words for a sender",
+            (false, true) => "repeats",
+            (false, false) => "counted",
+        });
         let (id, receipt) = (answer.text("id"), answer.text("receipt"));
-        self.sent.push(Sent { report_id, body, id, receipt, contested: false });
+        self.sent.push(Sent { report_id, body, request, id, receipt, contested: false });
+    }
+
+    fn post(&mut self, body: &Body, request: &[u8]) -> Answer {
+        if body.said.legit { self.client.post_mobile_abuse(request) } else { self.client.post(request) }.unwrap()
     }
 
     /// Mostly one of the latest, now and then any.
@@ -285,8 +335,9 @@ impl Run {
         if self.model.reports[&before.report_id].is_sms {
             return self.send_sms_again(&before);
         }
-        let request = self.spell(&before.report_id, &before.body);
-        let answer = self.client.post(&request).unwrap();
+        let request =
+            if before.body.said.legit { before.request.clone() } else { self.spell(&before.report_id, &before.body) };
+        let answer = self.post(&before.body, &request);
         let is_old = self.now() - before.body.occurred_at > OLDEST;
         match answer.status {
             200 => self.note("retries known"),
@@ -320,7 +371,8 @@ impl Run {
         ]);
         let text = self.chance.below(TEXTS.len());
         let reporter = self.chance.below(REPORTERS);
-        let said = Said { reporter, kind: Kind::Hidden, sender: hidden, channel, category, text: Some(text) };
+        let said =
+            Said { reporter, kind: Kind::Hidden, sender: hidden, channel, category, text: Some(text), legit: false };
         let body = Body { said, money_lost: None, province: None, harm: None, occurred_at: 0 };
         self.made += 1;
         let report_id = format!("sms-{}", self.made);
@@ -333,7 +385,7 @@ impl Run {
         let told = String::from_utf8(answer.body).unwrap();
         assert!(told.starts_with("Da nhan bao cao, ma ") && told.contains(&receipt), "{}: {told}", self.name);
         self.asked.insert(reporter, Asked { report_id: report_id.clone(), at: self.now(), answer: None });
-        self.sent.push(Sent { report_id, body, id, receipt, contested: false });
+        self.sent.push(Sent { report_id, body, request: Vec::new(), id, receipt, contested: false });
         // At once, before what was asked is forgotten.
         if self.chance.happens(50) {
             self.answer_of(reporter);
@@ -419,7 +471,9 @@ impl Run {
         let Some(index) = self.pick_sent() else { return };
         let mut body = self.sent[index].body.clone();
         body.occurred_at = self.now() - MINUTE;
-        body.money_lost = *self.chance.pick(&[None, Some(true)]);
+        if !body.said.legit {
+            body.money_lost = *self.chance.pick(&[None, Some(true)]);
+        }
         self.send_new(body);
     }
 
@@ -430,6 +484,10 @@ impl Run {
             return self.send_sms_again(&before);
         }
         let mut body = before.body.clone();
+        if body.said.legit {
+            // Its id is made of its body: another body is another report.
+            return;
+        }
         match self.chance.below(6) {
             0 => body.money_lost = if body.money_lost == Some(true) { None } else { Some(true) },
             1 => body.province = if body.province == Some("01") { None } else { Some("01") },
@@ -564,14 +622,14 @@ impl Run {
         for (case, reference) in &reference_of {
             let expected = &self.model.cases[*case];
             let row = &found[reference];
-            let voices = i64::try_from(expected.reporters.len()).unwrap();
             let expected = json!({
                 "status": expected.status(),
                 "category": expected.category,
                 "sender_kind": expected.sender_kind(),
                 "reports": expected.reports,
                 "repeats": expected.repeats,
-                "voices": voices,
+                "voices": expected.voices(false),
+                "counter_voices": expected.voices(true),
                 "foreign_voices": 0,
                 "sms": expected.sms,
                 "calls": expected.calls,

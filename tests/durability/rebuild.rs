@@ -175,8 +175,8 @@ fn by_opening_row(connection: &mut Connection) -> BTreeMap<i64, Value> {
     opened.into_iter().map(|(reference, seq)| (seq, rows[&reference].clone())).collect()
 }
 
-/// Case, reporter, reports, proof, and who attested it.
-type StoredVoice = (i64, Vec<u8>, i64, String, Vec<u8>);
+/// Case, reporter, reports, proof, who attested it, and whether the latest word is for the sender.
+type StoredVoice = (i64, Vec<u8>, i64, String, Vec<u8>, bool);
 
 fn stored_voices(connection: &mut Connection) -> Vec<StoredVoice> {
     voices::table.order((voices::case_id, voices::reporter_tag)).load(connection).unwrap()

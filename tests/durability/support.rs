@@ -201,6 +201,10 @@ impl Client {
         self.send("POST", "/v1/reports", &[], body)
     }
 
+    pub fn post_mobile_abuse(&mut self, body: &[u8]) -> io::Result<Answer> {
+        self.send("POST", "/v1/mobile-abuse", &[], body)
+    }
+
     pub fn get(&mut self, target: &str) -> io::Result<Answer> {
         self.send("GET", target, &[], &[])
     }
@@ -600,6 +604,7 @@ pub fn case_as_json(case: &CaseRow) -> Value {
         "repeats": case.repeats,
         "voices": case.voices,
         "foreign_voices": case.foreign_voices,
+        "counter_voices": case.counter_voices,
         "sms": case.sms,
         "calls": case.calls,
         "by_source": [case.carrier_api, case.carrier_batch, case.carrier_mo, case.web],

@@ -279,6 +279,7 @@ mod cases {
         let of_a_case = [
             "category",
             "channel",
+            "counter_voices",
             "first_report_at",
             "last_report_at",
             "reference",

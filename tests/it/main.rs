@@ -26,6 +26,7 @@ mod api_get;
 mod api_limits;
 mod api_mo;
 mod api_mo_kannel;
+mod api_mobile_abuse;
 mod api_operators;
 mod api_repeats;
 mod api_requests;

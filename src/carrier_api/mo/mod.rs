@@ -175,6 +175,7 @@ impl Conversation<'_> {
             harm: None,
             money_lost: None,
             province: None,
+            is_legit: false,
         };
         self.accept(reporter, keyword, submission, is_sender_missing).await
     }

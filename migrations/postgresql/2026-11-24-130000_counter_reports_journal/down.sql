@@ -1,0 +1,1 @@
+ALTER TABLE journal.reports DROP COLUMN is_legit;
