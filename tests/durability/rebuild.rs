@@ -230,7 +230,7 @@ fn without_cases(place: &Place) -> Place {
         let tables = "case_totals, voices, report_index, counted_fingerprints, caseless_figures, amended_reports, decisions, \
                       cases";
         let reset = "UPDATE builder_cursor SET seq = 0, report_id = NULL, furthest_seq = 0";
-        database.connect().batch_execute(&format!("TRUNCATE {tables}; {reset}")).unwrap();
+        database.connect().batch_execute(&format!("TRUNCATE {tables} CASCADE; {reset}")).unwrap();
     } else {
         for name in ["spamgate.db", "spamgate.db-wal", "spamgate.db-shm"] {
             let _ = std::fs::remove_file(copy.data.join(name));
