@@ -19,6 +19,7 @@ const STYLE: &str = include_str!("docs.css");
 const OPERATIONS: &[&str] = &[
     include_str!("paths/post_report.json"),
     include_str!("paths/post_batch.json"),
+    include_str!("paths/post_mobile_abuse.json"),
     include_str!("paths/get_report.json"),
     include_str!("paths/get_mo.json"),
     include_str!("paths/post_mo.json"),
