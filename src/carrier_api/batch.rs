@@ -128,7 +128,7 @@ struct Batch {
     /// Reports came after the last that a batch may have.
     is_too_long: bool,
     timer: Pin<Box<Sleep>>,
-    _pass: BatchPass,
+    pass: BatchPass,
 }
 
 /// What a turn came to.
@@ -162,24 +162,25 @@ impl Batch {
             body_max_bytes: app.batches.limits().bytes_max,
             silence_max: app.body_limits.timeout,
         };
+        let window = Window::new(app.intake.take_back());
         Self {
             app,
             carrier,
             lines: Lines::new(body, limits),
-            window: Window::empty(),
+            window,
             answers,
             written: Vec::new(),
             line: 0,
             reports: 0,
             is_too_long: false,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
-            _pass: pass,
+            pass,
         }
     }
 
     async fn run(mut self) {
         match poll_fn(|context| self.poll_turn(context)).await {
-            Turn::Done => self.answers.end(self.lines.into_unread()),
+            Turn::Done => self.answers.end((self.lines.into_unread(), self.pass)),
             Turn::Abandoned => self.answers.abandon(),
         }
     }

@@ -7,11 +7,14 @@ use std::collections::{HashSet, VecDeque};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::domain::report::ReportId;
 use crate::http::problem::Problem;
-use crate::intake::accept::{Accepted, Admission, Appending, Begun, Intake, Prepared, Refused, Sender, Unavailable};
+use crate::intake::accept::{
+    Accepted, Admission, Appending, Begun, Intake, Prepared, Refused, Sender, TakeBack, Unavailable,
+};
 
 /// Reports of one batch on their way at once. All batches that may be at once fill half of the queue to the journal.
 const REPORTS_MAX: usize = 512;
@@ -50,6 +53,7 @@ struct OnItsWay {
 
 /// The window.
 pub struct Window {
+    take_back: TakeBack,
     reports: VecDeque<OnItsWay>,
     /// From which place on the fast state has not answered.
     asking_from: usize,
@@ -64,8 +68,9 @@ pub struct Window {
 impl Window {
     /// An empty window.
     #[must_use]
-    pub fn empty() -> Self {
+    pub fn new(take_back: TakeBack) -> Self {
         Self {
+            take_back,
             reports: VecDeque::with_capacity(REPORTS_MAX),
             asking_from: 0,
             bytes: 0,
@@ -211,6 +216,27 @@ impl Window {
         match self.reports.front()?.state {
             State::Appending(_, deadline) => Some(deadline),
             State::Answered(_) | State::Asking(_) => None,
+        }
+    }
+}
+
+/// A caller that left: what was let in and not appended is given back to its reporters, as far as that is known by now.
+impl Drop for Window {
+    fn drop(&mut self) {
+        // Without a runtime the process ends.
+        if Handle::try_current().is_err() {
+            return;
+        }
+        for report in &mut self.reports {
+            let State::Asking(asking) = &mut report.state else { continue };
+            let admission = match asking.answered.take() {
+                Some(admission) => admission,
+                None => match asking.question.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(admission) => admission,
+                    Poll::Pending => continue,
+                },
+            };
+            self.take_back.give_back(&asking.prepared, admission);
         }
     }
 }

@@ -10,6 +10,8 @@
 //! - A repeat can be amended too. It is no repeat of a report with no sender any more, but may be one of another.
 //! - Repeats of the amended report stay where they were linked; they never were voices.
 //! - A decided case keeps the counts that it was decided on; the report is counted where it belongs now all the same.
+//! - What is left of a voice keeps its latest word, also when that was said by the report that is taken out: which of the
+//!   others came last is written nowhere.
 //! - When a case was first and last heard of stays as it was, until it has no report left.
 
 use super::builder::BuildError;

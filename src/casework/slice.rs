@@ -28,6 +28,8 @@ struct Voice<'r> {
     attested_by: &'r [u8],
     /// The latest word is for the sender.
     is_legit: bool,
+    /// Nothing but what was said again after the decision: the word that it was made on stands.
+    is_late: bool,
 }
 
 /// The state of a slice. `D` draws a case reference.
@@ -116,7 +118,13 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
             .counted
             .get(&row.fingerprint)
             .filter(|counted| row.received_at.saturating_sub(counted.received_at) < REPEAT_WINDOW_MICROS);
-        if let Some(counted) = repeated.cloned() {
+        // What was said for a sender before there was a case is in the figures alone, and this one belongs to the case.
+        let finds_its_case = |counted: &CountedRow| {
+            row.is_legit
+                && counted.case_id.is_none()
+                && key_of(row).is_some_and(|key| self.find_case_before(&key, row).is_some())
+        };
+        if let Some(counted) = repeated.filter(|counted| !finds_its_case(counted)).cloned() {
             self.link_repeat(row, &counted);
             return Ok(());
         }
@@ -141,7 +149,8 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
             self.add_to_totals(case_id, row).repeats += 1;
             // It may be better proven than the report it repeats: a carrier that vouches for nobody could else make every
             // voice worthless by being first.
-            self.add_voice(case_id, row, 0);
+            let is_late = self.is_decided_before(case_id, row);
+            self.add_voice(case_id, row, 0, is_late);
         }
         self.index(row, counted.case_id, Some(counted.report_id.clone()));
     }
@@ -155,7 +164,7 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
         match case_id {
             Some(case_id) => {
                 self.add_to_totals(case_id, row);
-                self.add_voice(case_id, row, 1);
+                self.add_voice(case_id, row, 1, false);
             }
             None => {
                 *self.figures.entry(figure_key(row)).or_default() += 1;
@@ -204,6 +213,13 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
         self.cases.get(key.as_bytes())?.iter().find(holds).map(|span| span.id)
     }
 
+    /// Whether the row came after the decision of this case, which is of its group.
+    fn is_decided_before(&self, case_id: i64, row: &JournalRow) -> bool {
+        let spans = key_of(row).and_then(|key| self.cases.get(key.as_bytes()));
+        let span = spans.and_then(|spans| spans.iter().find(|span| span.id == case_id));
+        span.and_then(|span| span.closed_seq).is_some_and(|closed_seq| closed_seq < row.seq)
+    }
+
     /// Draws other references for the opened cases whose own is taken, and opens them all.
     fn open_cases(&mut self, connection: &mut Connection) -> Result<(), BuildError> {
         for _ in 0..REFERENCE_DRAWS_MAX {
@@ -248,16 +264,19 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
         totals
     }
 
-    fn add_voice(&mut self, case_id: i64, row: &'r JournalRow, reports: i64) {
+    fn add_voice(&mut self, case_id: i64, row: &'r JournalRow, reports: i64, is_late: bool) {
         let voice = self.voices.entry((case_id, &row.reporter_tag)).or_insert(Voice {
             reports: 0,
             proof: row.proof,
             attested_by: &row.owner,
             is_legit: row.is_legit,
+            is_late,
         });
         voice.reports += reports;
-        // Rows come in the order of the journal: the latest word counts, a repeated one too.
-        voice.is_legit = row.is_legit;
+        // Rows come in the order of the journal: the latest word counts, a repeated one too, up to the decision.
+        if !is_late {
+            voice.is_legit = row.is_legit;
+        }
         if row.proof > voice.proof {
             voice.proof = row.proof;
             voice.attested_by = &row.owner;
@@ -338,10 +357,11 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
 fn grown<'v>(added: &VoiceRow<'v>, before: &'v VoiceBefore, voice: &Voice<'_>) -> VoiceRow<'v> {
     let proof_before = proof_of(before);
     let reports = before.reports + added.reports;
+    let is_legit = if voice.is_late { before.is_legit } else { added.is_legit };
     if voice.proof > proof_before {
-        VoiceRow { reports, ..*added }
+        VoiceRow { reports, is_legit, ..*added }
     } else {
-        VoiceRow { reports, proof: proof_before.as_str(), attested_by: &before.attested_by, ..*added }
+        VoiceRow { reports, is_legit, proof: proof_before.as_str(), attested_by: &before.attested_by, ..*added }
     }
 }
 

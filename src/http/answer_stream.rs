@@ -1,6 +1,7 @@
 //! An answer that is written while the request is still being read: a bounded buffer between whoever makes the answer
 //! and the connection. Both are tasks of one thread.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -8,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::rt::task::JoinHandle;
-use actix_web::web::{Bytes, BytesMut, Payload};
+use actix_web::web::{Bytes, BytesMut};
 use tokio::time::Instant;
 
 /// How much of an answer may wait to be sent, bytes. Enough for the answers to a whole batch of good reports, so that a
@@ -26,7 +27,7 @@ struct Shared {
     reader: Option<Waker>,
     writer: Option<Waker>,
     /// See [`AnswerWriter::end`].
-    unread: Option<Payload>,
+    kept: Option<Box<dyn Any>>,
 }
 
 /// The end that the answer is written to.
@@ -47,7 +48,7 @@ pub fn answer_stream<F: Future<Output = ()> + 'static>(write: impl FnOnce(Answer
         is_broken: false,
         reader: None,
         writer: None,
-        unread: None,
+        kept: None,
     }));
     let writing = actix_web::rt::spawn(write(AnswerWriter(Rc::clone(&shared))));
     AnswerStream { shared, writing: Some(writing) }
@@ -80,11 +81,12 @@ impl AnswerWriter {
         self.0.borrow().taken_at
     }
 
-    /// Ends the answer. What was not read of the request is kept until the answer is sent: dropped earlier, actix-http
-    /// would read the rest for as long as its sender likes; kept, it closes the connection.
-    pub fn end(self, unread: Payload) {
+    /// Ends the answer. `kept` is dropped when the answer is sent or the connection gone: what was not read of the request
+    /// (dropped earlier, actix-http would read the rest for as long as its sender likes; kept, it closes the connection),
+    /// and the leave to hold as much memory as an answer that nobody reads takes.
+    pub fn end(self, kept: impl Any) {
         let mut shared = self.0.borrow_mut();
-        shared.unread = Some(unread);
+        shared.kept = Some(Box::new(kept));
         shared.is_ended = true;
     }
 
@@ -140,5 +142,38 @@ impl Drop for AnswerStream {
         if let Some(writing) = self.writing.take() {
             writing.abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    // Fails when a batch counts as over while megabytes of its answer are still in memory.
+    #[test]
+    fn what_is_kept_is_kept_until_the_last_of_the_answer_is_taken_or_nobody_takes_it() {
+        actix_web::rt::System::new().block_on(async {
+            for is_read in [true, false] {
+                let pass = Rc::new(());
+                let kept = Rc::clone(&pass);
+                let mut stream = answer_stream(|answers| async move {
+                    answers.push(&[b'x'; PIECE_MAX_BYTES + 1]);
+                    answers.end(kept);
+                });
+                let mut taken = 0;
+                while let Some(piece) = poll_fn(|context| Pin::new(&mut stream).poll_next(context)).await {
+                    assert_eq!(Rc::strong_count(&pass), 2, "after {taken} bytes");
+                    taken += piece.map_or(0, |piece| piece.len());
+                    if !is_read {
+                        break;
+                    }
+                }
+                assert_eq!(taken, PIECE_MAX_BYTES + usize::from(is_read));
+                drop(stream);
+                assert_eq!(Rc::strong_count(&pass), 1);
+            }
+        });
     }
 }

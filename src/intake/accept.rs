@@ -84,6 +84,18 @@ impl Prepared {
     }
 }
 
+/// Takes back what was let in and is not appended; for whoever may have to when the intake is out of reach.
+pub struct TakeBack(Arc<FastState>);
+
+impl TakeBack {
+    /// Gives the reporter back what `admission` took of the quota.
+    pub fn give_back(&self, prepared: &Prepared, admission: Admission) {
+        if matches!(admission, Admission::New { .. }) && prepared.too_old_or_early.is_none() {
+            self.0.give_back(&prepared.probe);
+        }
+    }
+}
+
 /// A report that was let in.
 pub enum Begun {
     /// It is stored already.
@@ -194,6 +206,12 @@ impl Intake {
         let (fast, probe, take_quota) =
             (Arc::clone(&self.fast), prepared.probe.clone(), prepared.too_old_or_early.is_none());
         async move { fast.admit(&probe, take_quota).await }
+    }
+
+    /// Undoes the second step.
+    #[must_use]
+    pub fn take_back(&self) -> TakeBack {
+        TakeBack(Arc::clone(&self.fast))
     }
 
     /// The third step: seals the report and queues it for the journal, unless it is stored already. Whoever drops the

@@ -31,8 +31,12 @@ const WAL_KEPT_BYTES: u32 = 64 << 20;
 const CACHE_KIB: u32 = 8 * 1024;
 /// Page cache of the builder, KiB: its indexes are random.
 const BUILDER_CACHE_KIB: u32 = 64 * 1024;
-/// Migrations that add one column to the journal's reports and do nothing else, by version.
-const JOURNAL_COLUMNS: [(&str, &str); 1] = [("20261124130000", "is_legit")];
+/// Migrations that add one column to the journal's reports and do nothing else: version, column, and what adds it.
+const JOURNAL_COLUMNS: [(&str, &str, &str); 1] = [(
+    "20261124130000",
+    "is_legit",
+    include_str!("../../migrations/sqlite/2026-11-24-130000_counter_reports_journal/up.sql"),
+)];
 /// Name of the file written by the journal writer.
 const JOURNAL_FILE: &str = "journal.db";
 /// Name of the file for all else.
@@ -68,6 +72,7 @@ impl SqliteFiles {
             .create(&self.directory)
             .map_err(|source| StoreError::Directory { path: self.directory.clone(), source })?;
         let mut connection = self.open_both_for_migration()?;
+        complete_journal(&mut connection).map_err(|error| StoreError::Migrate(error.to_string()))?;
         // Locks are taken only when there is something to do: every command comes by here, also beside a busy gateway.
         let is_pending = connection.has_pending_migration(MIGRATIONS);
         if !is_pending.map_err(|error| StoreError::Migrate(error.to_string()))? {
@@ -146,25 +151,60 @@ fn set_up(connection: &mut SqliteConnection, journal_uri: &str, cache_kib: u32) 
     ))
 }
 
+/// How many columns the journal's reports have, and how many of a name.
+#[derive(QueryableByName)]
+struct JournalColumns {
+    #[diesel(sql_type = BigInt)]
+    all: i64,
+    #[diesel(sql_type = BigInt)]
+    named: i64,
+}
+
+impl JournalColumns {
+    fn count(connection: &mut SqliteConnection, name: &str) -> QueryResult<Self> {
+        diesel::sql_query(
+            "SELECT count(*) AS \"all\", coalesce(sum(name = ?), 0) AS named FROM pragma_table_info('reports', 'journal')",
+        )
+        .bind::<Text, _>(name)
+        .get_result(connection)
+    }
+
+    /// The table is there and was made before the column was thought of.
+    const fn is_incomplete(&self) -> bool {
+        self.all > 0 && self.named == 0
+    }
+}
+
+/// Adds the columns that the journal's reports lack, in transactions of the journal alone, before they are noted as added.
+/// A transaction over both files ends in `spamgate.db` first: killed between the two, it would leave a note of something
+/// that the journal never got.
+fn complete_journal(connection: &mut SqliteConnection) -> QueryResult<()> {
+    for (_, column, sql) in JOURNAL_COLUMNS {
+        if !JournalColumns::count(connection, column)?.is_incomplete() {
+            continue;
+        }
+        connection.immediate_transaction(|connection| {
+            // Another process may have been quicker.
+            if JournalColumns::count(connection, column)?.is_incomplete() {
+                connection.batch_execute(sql)?;
+            }
+            QueryResult::Ok(())
+        })?;
+    }
+    Ok(())
+}
+
 /// Notes migrations of the journal alone as run when the journal has them already. What was run is noted in the other
 /// file, and when that one was lost and is made anew, the journal is as it was. SQLite cannot add a column if it is missing.
 fn skip_what_the_journal_has(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
-    #[derive(QueryableByName)]
-    struct Counted {
-        #[diesel(sql_type = BigInt)]
-        columns: i64,
-    }
-    for (migration, column) in JOURNAL_COLUMNS {
-        let counted =
-            diesel::sql_query("SELECT count(*) AS columns FROM pragma_table_info('reports', 'journal') WHERE name = ?")
-                .bind::<Text, _>(column)
-                .get_result::<Counted>(connection)?;
+    for (migration, column, _) in JOURNAL_COLUMNS {
+        let columns = JournalColumns::count(connection, column)?;
         let pending = connection.pending_migrations(MIGRATIONS).map_err(MigrateError::Migrate)?;
         let version = pending
             .iter()
             .map(|migration| migration.name().version())
             .find(|version| version.to_string() == *migration);
-        if let Some(version) = version.filter(|_| counted.columns > 0) {
+        if let Some(version) = version.filter(|_| columns.named > 0) {
             // The spine's tables come first, as always; those of the journal are made only if they are missing.
             diesel::sql_query("INSERT INTO __diesel_schema_migrations (version) VALUES (?)")
                 .bind::<Text, _>(version.to_string())

@@ -4,7 +4,8 @@
 //! a counted report is a repeat and no voice, and the window does not slide; a case is a known sender within a category,
 //! a false claim whoever sends it, or a text of a hidden or malformed sender; a decision closes the case there and then;
 //! who was hidden may be told later, once, and then the report is counted anew, unless in a case that is decided; of one
-//! person's words for and against in a case the latest counts, and a word for the sender alone opens no case.
+//! person's words for and against in a case the latest counts, until it is decided; a word for the sender alone opens no
+//! case, and said again when there is one it counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -138,6 +139,8 @@ pub struct Model {
     pub figures: BTreeMap<(i64, &'static str, &'static str, &'static str), i64>,
     open: BTreeMap<Group, usize>,
     counted: BTreeMap<Said, Counted>,
+    /// Counted again within a window, for their case.
+    pub counted_again: BTreeSet<Said>,
 }
 
 impl Model {
@@ -209,8 +212,13 @@ impl Model {
 
     fn count(&mut self, report_id: &str, body: &Body, now: i64, is_sms: bool) -> (Fate, Option<usize>) {
         let said = &body.said;
-        let (fate, case) = match self.counted.get(said) {
-            Some(counted) if now - counted.received_at < DAY => (Fate::Repeat, counted.case),
+        let in_window = self.counted.get(said).filter(|counted| now - counted.received_at < DAY).cloned();
+        let repeated = in_window.clone().filter(|counted| !self.finds_its_case(said, counted));
+        if in_window.is_some() && repeated.is_none() {
+            self.counted_again.insert(said.clone());
+        }
+        let (fate, case) = match repeated {
+            Some(counted) => (Fate::Repeat, counted.case),
             _ => (Fate::Counted, self.case_for(said, now)),
         };
         if fate == Fate::Counted {
@@ -227,6 +235,10 @@ impl Model {
             None => {}
         }
         (fate, case)
+    }
+
+    fn finds_its_case(&self, said: &Said, counted: &Counted) -> bool {
+        said.legit && counted.case.is_none() && group_of(said).is_some_and(|group| self.open.contains_key(&group))
     }
 
     fn case_for(&mut self, said: &Said, now: i64) -> Option<usize> {
@@ -280,7 +292,8 @@ impl Case {
         self.repeats += i64::from(fate == Fate::Repeat);
         self.kinds.insert(body.said.kind);
         let voice = self.reporters.entry(body.said.reporter).or_default();
-        *voice = (voice.0 + i64::from(fate != Fate::Repeat), body.said.legit);
+        let word = if self.verdict.is_none() { body.said.legit } else { voice.1 };
+        *voice = (voice.0 + i64::from(fate != Fate::Repeat), word);
         match body.said.channel {
             "sms" => self.sms += 1,
             _ => self.calls += 1,

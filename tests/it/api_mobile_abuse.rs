@@ -3,6 +3,7 @@
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
+use spamgate::domain::vocabulary::{CaseStatus, ReasonClass};
 
 use crate::support::{Answer, Engine, TestApp, assert_wire, on_every_engine, report, reporter, wait_until};
 
@@ -34,6 +35,13 @@ fn word(index: usize, disposition: &str, text: &str) -> Value {
     let mut body = with("r", reporter(index));
     body["d"] = disposition.into();
     body["m"]["c"] = text.into();
+    body
+}
+
+/// The same said once more, in another conversation.
+fn again(index: usize, disposition: &str, text: &str, conversation: u32) -> Value {
+    let mut body = word(index, disposition, text);
+    body["i"] = format!("00000000-0000-4000-8000-{conversation:012}").into();
     body
 }
 
@@ -190,6 +198,31 @@ on_every_engine! {
         expect_counted(&app, 1, 0).await;
         post(&app, &word(2, "legit", "một")).await.expect_status(201);
         expect_counted(&app, 1, 1).await;
+    }
+
+    async fn a_word_for_a_sender_from_before_its_case_counts_when_it_is_said_again(app: TestApp) {
+        post(&app, &word(0, "legit", "một")).await.expect_status(201);
+        post(&app, &word(0, "spam", "một")).await.expect_status(201);
+        expect_counted(&app, 1, 0).await;
+        post(&app, &again(0, "legit", "một", 1)).await.expect_status(201);
+        expect_counted(&app, 0, 1).await;
+        post(&app, &again(0, "legit", "một", 2)).await.expect_status(201);
+        expect_counted(&app, 0, 1).await;
+        let case = app.only_case().await;
+        assert_eq!((case.reports, case.repeats, app.caseless_reports().await), (3, 1, 1));
+    }
+
+    // Fails when the figures of a decision change after it was made.
+    async fn words_that_are_repeated_after_the_decision_turn_no_voice(app: TestApp) {
+        post(&app, &word(0, "spam", "một")).await.expect_status(201);
+        post(&app, &word(1, "spam", "một")).await.expect_status(201);
+        post(&app, &word(0, "legit", "một")).await.expect_status(201);
+        expect_counted(&app, 1, 1).await;
+        let reference = app.only_case().await.reference;
+        app.decide(&reference, CaseStatus::Dismissed, ReasonClass::Other);
+        post(&app, &again(0, "spam", "một", 1)).await.expect_status(201);
+        expect_counted(&app, 1, 1).await;
+        assert_eq!(app.only_case().await.repeats, 1);
     }
 
     async fn a_rebuild_gives_the_same_voices_for_and_against(app: TestApp) {

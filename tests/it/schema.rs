@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_migrations::MigrationHarness;
@@ -71,6 +72,35 @@ fn preparing_a_store_twice_changes_nothing() {
     let first = dump(&mut open(&location));
     location.prepare().unwrap();
     assert_eq!(dump(&mut open(&location)), first);
+}
+
+/// The migration that adds a column to the journal's reports.
+const ADDS_TO_THE_JOURNAL: &str = "20261124130000";
+
+#[test]
+fn an_upgrade_killed_between_the_two_files_is_brought_to_its_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let location = StoreLocation::new("sqlite:", directory.path()).unwrap();
+    location.prepare().unwrap();
+    let whole = dump(&mut open(&location));
+    // One file says that the column was added, and the other has not got it.
+    open(&location).batch_execute("ALTER TABLE journal.reports DROP COLUMN is_legit").unwrap();
+    location.prepare().unwrap();
+    assert_eq!(dump(&mut open(&location)), whole);
+}
+
+#[test]
+fn a_store_of_the_version_before_is_brought_to_this_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let location = StoreLocation::new("sqlite:", directory.path()).unwrap();
+    location.prepare().unwrap();
+    let mut connection = open(&location);
+    let whole = dump(&mut connection);
+    while connection.revert_last_migration(MIGRATIONS).unwrap().to_string() != ADDS_TO_THE_JOURNAL {}
+    assert_ne!(dump(&mut connection), whole);
+    drop(connection);
+    location.prepare().unwrap();
+    assert_eq!(dump(&mut open(&location)), whole);
 }
 
 /// A column: name, type, whether it may be null.

@@ -1,6 +1,7 @@
 //! The same for PostgreSQL: migrations go up, down and up again, and `schema.rs` is what they make there too.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
@@ -78,6 +79,25 @@ fn many_nodes_that_start_at_once_migrate_once() {
         .get_result::<Counted>(&mut database.connect())
         .unwrap();
     assert_eq!(usize::try_from(counted.migrations).unwrap(), migrations_of("postgresql").len());
+}
+
+// Fails when a dump, which reads the journal for hours, has the upgrade wait and every report wait behind the upgrade.
+#[test]
+fn an_upgrade_beside_a_dump_gives_up_soon_and_can_be_tried_again() {
+    let database = PostgresServer::shared().create_empty_database();
+    prepare(&database);
+    let mut connection = database.connect();
+    while connection.revert_last_migration(MIGRATIONS).unwrap().to_string() != "20261124130000" {}
+    let mut dumping = database.connect();
+    dumping.batch_execute("BEGIN; LOCK TABLE journal.reports IN ACCESS SHARE MODE").unwrap();
+    let begun = Instant::now();
+    let location = StoreLocation::new(&database.url(), std::path::Path::new("/nowhere")).unwrap();
+    let refused = location.prepare().unwrap_err().to_string();
+    assert!(refused.contains("lock timeout"), "{refused}");
+    // The session's own patience is 30 s.
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    dumping.batch_execute("ROLLBACK").unwrap();
+    prepare(&database);
 }
 
 fn migrations_of(engine: &str) -> Vec<std::ffi::OsString> {
