@@ -12,8 +12,9 @@ use actix_web::web;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::carrier_api::authenticate::{CarrierDefaults, CarrierRegistry};
+use crate::carrier_api::authenticate::CarrierRegistry;
 use crate::carrier_api::batch_gate::{BatchGate, BatchLimits};
+use crate::carrier_api::limits::Leases;
 use crate::casework::builder::is_journal_replaced;
 use crate::casework::builder_thread::{BuilderBell, BuilderParts, BuilderSettings, BuilderThread};
 use crate::config::fast_url::FastUrl;
@@ -22,9 +23,9 @@ use crate::crypto::envelope::{EnvelopeError, Sealer};
 use crate::crypto::key_files::{self, KeyCheck, KeyError, NodeKeys};
 use crate::domain::clock::Clock;
 use crate::enrol::{self, NewCarrier};
-use crate::fast::FastState;
 use crate::fast::memory::{MemoryLimits, MemoryState};
 use crate::fast::redis::{RedisSettings, RedisState};
+use crate::fast::{CarrierRate, FastState};
 use crate::http::app::{App, Reads};
 use crate::http::body::BodyLimits;
 use crate::http::server;
@@ -225,8 +226,9 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
     }
 
     let pool = location.open_pool(config.store.read_connections)?;
-    let defaults = CarrierDefaults { per_second: config.limits.carrier_per_second, burst: config.limits.carrier_burst };
-    let carriers = Arc::new(CarrierRegistry::new(defaults, clock.clone(), Arc::clone(&ring)));
+    let defaults = CarrierRate { per_second: config.limits.carrier_per_second, burst: config.limits.carrier_burst };
+    let leases = Leases::start(Arc::clone(&fast), Duration::from_millis(config.fast.timeout_ms));
+    let carriers = Arc::new(CarrierRegistry::new(defaults, leases, clock.clone(), Arc::clone(&ring)));
 
     let limits = QueueLimits { items_max: config.limits.queue_items, bytes_max: config.limits.queue_bytes };
     let queue = Arc::new(JournalQueue::new(limits, !location.is_shared()));

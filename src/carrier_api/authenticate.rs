@@ -6,30 +6,26 @@ use std::num::NonZeroU32;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::web::Bytes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use governor::clock::Clock as GovernorClock;
-use governor::middleware::StateInformationMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::signatures::check_signature;
-use super::signatures::digest::BodyDigest;
+use super::limits::{CarrierLimit, Leases};
 use super::signatures::nonces::NonceMemory;
+use super::signatures::verify::Signed;
 use super::signatures::verify::{SignatureFault, SigningKey};
+use super::signatures::{check_signature, claim_nonce};
 use super::usage::{Usage, UsageBook};
 use crate::crypto::key_ring::KeyRing;
 use crate::crypto::signing::{SigningAlgorithm, Verifier};
 use crate::crypto::stored_secret::SecretOf;
 use crate::domain::carrier::{Addresses, Attests, Scope, Scopes, Signatures};
 use crate::domain::clock::Clock;
+use crate::fast::CarrierRate;
 use crate::http::app::App;
 use crate::http::client_ip::client_ip;
 use crate::http::problem::Problem;
@@ -45,8 +41,6 @@ pub const API_KEY_PREFIX: &str = "sgk_";
 const API_KEY_MAX_BYTES: usize = 128;
 /// How soon after the last look an unknown key makes the table be read again, microseconds.
 const MISS_REFRESH_MICROS: i64 = 100_000;
-
-type CarrierLimiter = RateLimiter<NotKeyed, InMemoryState, Clock, StateInformationMiddleware>;
 
 /// A carrier that may call now.
 pub struct Carrier {
@@ -67,24 +61,16 @@ pub struct Carrier {
 /// What belongs to a carrier whatever its terms and keys are, and outlives their changes.
 #[derive(Clone)]
 struct Kept {
-    limits: Arc<CarrierLimits>,
+    limit: Arc<CarrierLimit>,
     nonces: Arc<NonceMemory>,
     usage: Arc<Usage>,
-}
-
-/// How much a carrier may. It belongs to the carrier, not to a key or to other terms: what changes these refills nothing.
-struct CarrierLimits {
-    per_second: NonZeroU32,
-    burst: NonZeroU32,
-    limiter: CarrierLimiter,
-    policy: HeaderValue,
 }
 
 /// Who sent a request: a carrier that may send it.
 pub struct Caller {
     carrier: Arc<Carrier>,
     /// None when the request is not signed.
-    body: Option<BodyDigest>,
+    signed: Option<Signed>,
 }
 
 impl Caller {
@@ -93,8 +79,8 @@ impl Caller {
     /// # Errors
     /// 401.
     pub fn check_body(&self, body: &[u8]) -> Result<(), Problem> {
-        match &self.body {
-            Some(digest) if !digest.is_of(body) => Err(Problem::signature(SignatureFault::Digest)),
+        match &self.signed {
+            Some(signed) if !signed.body.is_of(body) => Err(Problem::signature(SignatureFault::Digest)),
             Some(_) | None => Ok(()),
         }
     }
@@ -102,7 +88,25 @@ impl Caller {
     /// Whether [`Caller::check_body`] has to see the body before any of it is taken.
     #[must_use]
     pub const fn is_signed(&self) -> bool {
-        self.body.is_some()
+        self.signed.is_some()
+    }
+
+    /// Takes one item of the carrier's limit, and claims the nonce of a signed request: one that has to wait claims none.
+    /// Every handler begins with it.
+    ///
+    /// # Errors
+    /// 429 with the time to wait; 401 when the same request came before; 503 when there is no room for its nonce.
+    pub async fn take_one(&self, app: &App) -> Result<RateFields, Problem> {
+        self.try_take_one(app).await.inspect_err(|problem| self.count_refused(problem))
+    }
+
+    async fn try_take_one(&self, app: &App) -> Result<RateFields, Problem> {
+        let Kept { limit, nonces, .. } = &self.carrier.kept;
+        let rate = limit.take_one().await?;
+        if let Some(signed) = &self.signed {
+            claim_nonce(app, self.carrier.id.as_bytes(), signed, nonces, limit.nonces_max()).await?;
+        }
+        Ok(rate)
     }
 }
 
@@ -137,14 +141,6 @@ impl Carrier {
         })
     }
 
-    /// Takes one item of the carrier's limit.
-    ///
-    /// # Errors
-    /// 429 with the time to wait.
-    pub fn take_one(&self) -> Result<RateFields, Problem> {
-        self.kept.limits.take_one().inspect_err(|problem| self.count_refused(problem))
-    }
-
     /// Counts a report of it that was taken, or had been.
     pub fn count_taken(&self, accepted: &Accepted) {
         self.kept.usage.count_taken(accepted.received_at.is_some());
@@ -160,12 +156,10 @@ impl Carrier {
         self.kept.usage.count_refused(code);
     }
 
-    /// Takes one item, for one report of many: without rate limit fields, for which its answer has no place.
-    ///
-    /// # Errors
-    /// 429 with the time to wait.
-    pub fn take_one_of_many(&self) -> Result<(), Problem> {
-        self.kept.limits.take_one_of_many()
+    /// Its limit.
+    #[must_use]
+    pub const fn limit(&self) -> &Arc<CarrierLimit> {
+        &self.kept.limit
     }
 
     /// Whether it may do this, and from here.
@@ -181,61 +175,12 @@ impl Carrier {
     }
 }
 
-impl CarrierLimits {
-    fn new(row: &CarrierRow, defaults: CarrierDefaults, clock: Clock) -> Self {
-        let (per_second, burst) = defaults.or_of(row);
-        let quota = Quota::per_second(per_second).allow_burst(burst);
-        let window_s = burst.get().div_ceil(per_second.get());
-        Self {
-            per_second,
-            burst,
-            limiter: RateLimiter::direct_with_clock(quota, clock).with_middleware(),
-            policy: header_value(format!("\"carrier\";q={burst};w={window_s}")),
-        }
-    }
-
-    /// Takes one item of the carrier's limit.
-    ///
-    /// # Errors
-    /// 429 with the time to wait.
-    fn take_one(&self) -> Result<RateFields, Problem> {
-        match self.limiter.check() {
-            Ok(state) => Ok(self.fields(state.remaining_burst_capacity())),
-            Err(not_until) => {
-                let wait = not_until.wait_time_from(GovernorClock::now(self.limiter.clock()));
-                Err(Problem::carrier_over_limit(whole_seconds(wait)).with_rate(self.fields(0)))
-            }
-        }
-    }
-
-    fn take_one_of_many(&self) -> Result<(), Problem> {
-        self.limiter.check().map(drop).map_err(|not_until| {
-            let wait = not_until.wait_time_from(GovernorClock::now(self.limiter.clock()));
-            Problem::carrier_over_limit(whole_seconds(wait))
-        })
-    }
-
-    fn fields(&self, remaining: u32) -> RateFields {
-        let full_in_s = self.burst.get().saturating_sub(remaining).div_ceil(self.per_second.get());
-        let limit = header_value(format!("\"carrier\";r={remaining};t={full_in_s}"));
-        RateFields { policy: self.policy.clone(), limit }
-    }
-}
-
-/// Limits of a carrier that has none of its own.
-#[derive(Clone, Copy)]
-pub struct CarrierDefaults {
-    /// Items a second.
-    pub per_second: NonZeroU32,
-    /// Items at once.
-    pub burst: NonZeroU32,
-}
-
-impl CarrierDefaults {
-    /// Items a second and at once, of this carrier.
-    fn or_of(self, row: &CarrierRow) -> (NonZeroU32, NonZeroU32) {
-        let number = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok()).and_then(NonZeroU32::new);
-        (number(row.per_second).unwrap_or(self.per_second), number(row.burst).unwrap_or(self.burst))
+/// The rate of this carrier, which may have none of its own.
+fn rate_of(row: &CarrierRow, defaults: CarrierRate) -> CarrierRate {
+    let number = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok()).and_then(NonZeroU32::new);
+    CarrierRate {
+        per_second: number(row.per_second).unwrap_or(defaults.per_second),
+        burst: number(row.burst).unwrap_or(defaults.burst),
     }
 }
 
@@ -256,7 +201,8 @@ struct Directory {
 /// operator changes holds beside a running gateway.
 pub struct CarrierRegistry {
     directory: RwLock<Directory>,
-    defaults: CarrierDefaults,
+    defaults: CarrierRate,
+    leases: Option<Leases>,
     clock: Clock,
     ring: Arc<KeyRing>,
     /// What is counted for each, until it is written.
@@ -265,14 +211,15 @@ pub struct CarrierRegistry {
 }
 
 impl CarrierRegistry {
-    /// An empty registry; see [`CarrierRegistry::refresh`]. `ring` opens the secrets with which carriers sign.
+    /// An empty registry; see [`CarrierRegistry::refresh`]. `defaults` are for carriers without a rate of their own,
+    /// `leases` for limits that are shared, `ring` opens the secrets with which carriers sign.
     #[must_use]
-    pub fn new(defaults: CarrierDefaults, clock: Clock, ring: Arc<KeyRing>) -> Self {
+    pub fn new(defaults: CarrierRate, leases: Option<Leases>, clock: Clock, ring: Arc<KeyRing>) -> Self {
         let last_refresh = AtomicI64::new(i64::MIN);
-        Self { directory: RwLock::default(), defaults, clock, ring, usage: UsageBook::default(), last_refresh }
+        Self { directory: RwLock::default(), defaults, leases, clock, ring, usage: UsageBook::default(), last_refresh }
     }
 
-    /// Reads the carriers. Those whose rate and burst did not change keep their limiter: a refresh refills nobody's burst.
+    /// Reads the carriers. Nothing of a limit that is used up is refilled by it.
     ///
     /// # Errors
     /// As the database says; the carriers known before stay.
@@ -307,12 +254,19 @@ impl CarrierRegistry {
     }
 
     fn renew(&self, before: Option<Known>, row: CarrierRow, key_rows: Vec<SigningKeyRow>) -> Option<Known> {
-        let fresh = || Arc::new(CarrierLimits::new(&row, self.defaults, self.clock.clone()));
+        let rate = rate_of(&row, self.defaults);
         let kept = match before {
             Some(known) if known.row == row && known.key_rows == key_rows => return Some(known),
-            Some(known) if self.defaults.or_of(&known.row) == self.defaults.or_of(&row) => known.carrier.kept.clone(),
-            Some(known) => Kept { limits: fresh(), ..known.carrier.kept.clone() },
-            None => Kept { limits: fresh(), nonces: Arc::default(), usage: self.usage.of(&row.id) },
+            Some(known) if known.carrier.kept.limit.rate() == rate => known.carrier.kept.clone(),
+            Some(known) => {
+                let kept = known.carrier.kept.clone();
+                Kept { limit: Arc::new(kept.limit.on_terms(rate)), ..kept }
+            }
+            None => {
+                let id = row.id.as_slice().try_into().ok()?;
+                let limit = Arc::new(CarrierLimit::new(rate, self.clock.clone(), id, self.leases.as_ref()));
+                Kept { limit, nonces: Arc::default(), usage: self.usage.of(&row.id) }
+            }
         };
         let signing_keys = key_rows.iter().filter_map(|key| self.open_signing_key(key)).collect();
         let Some(carrier) = Carrier::new(&row, signing_keys, kept) else {
@@ -393,8 +347,8 @@ pub async fn authenticate_gateway(
 
 async fn admit(request: &HttpRequest, app: &App, key: &[u8], scope: Option<Scope>) -> Result<Caller, Problem> {
     let carrier = app.carriers.find_by_key(key, &app.reads.pool).await?;
-    match check(request, app, scope, &carrier).await {
-        Ok(body) => Ok(Caller { carrier, body }),
+    match check(request, app, scope, &carrier) {
+        Ok(signed) => Ok(Caller { carrier, signed }),
         Err(problem) => {
             carrier.count_refused(&problem);
             Err(problem)
@@ -402,30 +356,13 @@ async fn admit(request: &HttpRequest, app: &App, key: &[u8], scope: Option<Scope
     }
 }
 
-async fn check(
-    request: &HttpRequest,
-    app: &App,
-    scope: Option<Scope>,
-    carrier: &Carrier,
-) -> Result<Option<BodyDigest>, Problem> {
+fn check(request: &HttpRequest, app: &App, scope: Option<Scope>, carrier: &Carrier) -> Result<Option<Signed>, Problem> {
     carrier.check(scope, client_ip(request, &app.trusted_proxies))?;
     let is_required = carrier.signatures == Signatures::Required;
     if carrier.signing_keys.is_empty() && !is_required {
         return Ok(None);
     }
-    let Carrier { id, signing_keys, kept, .. } = carrier;
-    let signed = check_signature(request, app, id.as_bytes(), signing_keys, &kept.nonces, is_required).await?;
-    Ok(signed.map(|signed| signed.body))
-}
-
-/// A header value of digits and signs of our own.
-fn header_value(text: String) -> HeaderValue {
-    HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or(HeaderValue::from_static("\"carrier\""))
-}
-
-/// Whole seconds that are enough to wait, at least 1.
-fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
+    check_signature(request, app, &carrier.signing_keys, is_required)
 }
 
 /// The key in `Authorization: Basic`: the password, whoever the user is; or both together when the user is `sgk_`.

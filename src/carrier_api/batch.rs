@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -85,7 +86,7 @@ pub async fn post_batch(request: HttpRequest, body: web::Payload, app: web::Data
 /// What can be said before the body is read. One item of the carrier's limit is taken here; the first line uses it.
 async fn enter(request: &HttpRequest, app: &App) -> Result<(Caller, RateFields, BatchPass), Problem> {
     let carrier = authenticate(request, app, Some(Scope::Report)).await?;
-    let rate = carrier.take_one()?;
+    let rate = carrier.take_one(app).await?;
     if let Err(problem) = check_media_type(request, MediaType::Ndjson) {
         return Err(problem.with_rate_unless_set(rate));
     }
@@ -127,9 +128,14 @@ struct Batch {
     reports: usize,
     /// Reports came after the last that a batch may have.
     is_too_long: bool,
+    /// A line that was read, while its item of the carrier's limit is asked for.
+    limited: Option<(Line, Taking)>,
     timer: Pin<Box<Sleep>>,
     pass: BatchPass,
 }
+
+/// An item of the carrier's limit that is asked for.
+type Taking = Pin<Box<dyn Future<Output = Result<(), Problem>>>>;
 
 /// What a turn came to.
 enum Turn {
@@ -145,6 +151,8 @@ enum Wait {
     Nothing,
     /// A line that has not come.
     Line,
+    /// An item of the carrier's limit.
+    Limit,
     /// Answers: enough is on its way.
     Answers,
     /// Room in the queue to the journal.
@@ -173,6 +181,7 @@ impl Batch {
             line: 0,
             reports: 0,
             is_too_long: false,
+            limited: None,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             pass,
         }
@@ -236,6 +245,17 @@ impl Batch {
             if self.window.gives_way(&self.app.intake) {
                 return Wait::Queue;
             }
+            if let Some((line, mut taking)) = self.limited.take() {
+                match taking.as_mut().poll(context) {
+                    Poll::Ready(taken) => self.begin(line, taken),
+                    Poll::Pending => {
+                        self.limited = Some((line, taking));
+                        return Wait::Limit;
+                    }
+                }
+                // There may be no room for another.
+                continue;
+            }
             let Some(line) = self.lines.next_line() else {
                 if self.lines.end().is_some() {
                     return Wait::End;
@@ -247,24 +267,37 @@ impl Batch {
             };
             self.line += 1;
             if !matches!(&line, Line::Whole(text) if text.trim_ascii().is_empty()) {
-                self.begin(line);
+                self.number(line);
             }
         }
         Wait::Nothing
     }
 
-    fn begin(&mut self, line: Line) {
+    /// Gives a report its number, and begins it as soon as the carrier's limit allows.
+    fn number(&mut self, line: Line) {
         if self.reports == self.app.batches.limits().lines_max {
             self.is_too_long = true;
             return;
         }
         self.reports += 1;
+        // The item of the first was taken before anything was read.
+        let taken = if self.reports == 1 { Some(Ok(())) } else { self.carrier.limit().take_one_of_many_at_once() };
+        match taken {
+            Some(taken) => self.begin(line, taken),
+            None => {
+                let limit = Arc::clone(self.carrier.limit());
+                self.limited = Some((line, Box::pin(async move { limit.take_one_of_many().await })));
+            }
+        }
+    }
+
+    fn begin(&mut self, line: Line, taken: Result<(), Problem>) {
         let bytes = match &line {
             Line::Whole(text) => text.len(),
             Line::TooLong => 0,
         };
         let mut place = Place { line: self.line, bytes, renumbered: false };
-        let prepared = self.parse(line).and_then(|submission| {
+        let prepared = taken.and_then(|()| self.parse(line)).and_then(|submission| {
             place.renumbered = submission.sender_renumbered;
             Ok(self.app.intake.prepare(self.carrier.id, Source::CarrierBatch, submission)?)
         });
@@ -278,9 +311,6 @@ impl Batch {
     }
 
     fn parse(&self, line: Line) -> Result<Submission, Problem> {
-        if self.reports > 1 {
-            self.carrier.take_one_of_many()?;
-        }
         let text: Bytes = match line {
             Line::Whole(text) => text,
             Line::TooLong => return Err(Problem::line_too_long(self.app.body_limits.max_bytes)),
@@ -332,7 +362,7 @@ impl Batch {
     /// When something has to be done even if nothing happens.
     fn deadline(&self, wait: &Wait) -> Option<Instant> {
         let own = match wait {
-            Wait::Nothing | Wait::Answers | Wait::Queue | Wait::End => None,
+            Wait::Nothing | Wait::Limit | Wait::Answers | Wait::Queue | Wait::End => None,
             Wait::Line => self.lines.deadline(),
             Wait::Reader => Some(self.reader_deadline()),
         };

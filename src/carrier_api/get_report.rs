@@ -41,7 +41,7 @@ pub async fn get_report(request: HttpRequest, body: web::Payload, app: web::Data
 
 async fn answer(request: &HttpRequest, app: &App) -> Result<HttpResponse, Problem> {
     let carrier = authenticate(request, app, Some(Scope::Report)).await?;
-    let rate = carrier.take_one()?;
+    let rate = carrier.take_one(app).await?;
     // As it stands in the address: a path that does not decode is one more id that does not exist.
     match find(app, &carrier, request.match_info().query("id")).await {
         Ok((id, found)) => {

@@ -42,7 +42,7 @@ pub async fn get_requests(request: HttpRequest, body: web::Payload, app: web::Da
 
 async fn answer(request: &HttpRequest, app: &App) -> Result<HttpResponse, Problem> {
     let carrier = authenticate(request, app, Some(Scope::Feed)).await?;
-    let rate = carrier.take_one()?;
+    let rate = carrier.take_one(app).await?;
     match read_page(request, app, &carrier).await {
         Ok(page) => {
             let mut response = HttpResponse::Ok();

@@ -57,7 +57,7 @@ pub async fn get_usage(request: HttpRequest, body: web::Payload, app: web::Data<
 async fn answer(request: &HttpRequest, app: &App) -> Result<HttpResponse, Problem> {
     // Whatever a carrier may do, it may see what it has done.
     let carrier = authenticate(request, app, None).await?;
-    let rate = carrier.take_one()?;
+    let rate = carrier.take_one(app).await?;
     match find(request, app, &carrier).await {
         Ok(found) => {
             let mut response = HttpResponse::Ok();

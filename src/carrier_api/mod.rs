@@ -8,6 +8,7 @@ pub mod get_feed;
 pub mod get_report;
 pub mod get_requests;
 pub mod get_usage;
+pub mod limits;
 pub mod mo;
 pub mod mobile_abuse;
 pub mod paging;

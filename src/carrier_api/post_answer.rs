@@ -45,7 +45,7 @@ pub async fn post_answer(request: HttpRequest, mut body: web::Payload, app: web:
 
 async fn take_answer(request: &HttpRequest, body: &mut web::Payload, app: &App) -> Result<HttpResponse, Problem> {
     let carrier = authenticate(request, app, Some(Scope::Feed)).await?;
-    let rate = carrier.take_one()?;
+    let rate = carrier.take_one(app).await?;
     match take_authenticated(request, body, app, &carrier).await {
         Ok(receipt) => {
             let mut response = if receipt.duplicate { HttpResponse::Ok() } else { HttpResponse::Created() };

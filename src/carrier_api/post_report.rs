@@ -43,7 +43,7 @@ pub async fn post_report(request: HttpRequest, mut body: web::Payload, app: web:
 
 async fn take_report(request: &HttpRequest, body: &mut web::Payload, app: &App) -> Result<HttpResponse, Problem> {
     let carrier = authenticate(request, app, Some(Scope::Report)).await?;
-    let rate = carrier.take_one()?;
+    let rate = carrier.take_one(app).await?;
     match take_authenticated(request, body, app, &carrier).await {
         Ok((accepted, renumbered)) => {
             carrier.count_taken(&accepted);

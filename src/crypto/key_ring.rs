@@ -87,9 +87,10 @@ impl KeyRing {
         &self.stored_secrets
     }
 
-    /// The name under which a nonce is remembered: short, whatever a carrier writes, and not to be guessed.
+    /// The name under which a nonce is remembered, and the proof of a claim: short, whatever a carrier writes, and not to
+    /// be guessed.
     #[must_use]
-    pub fn nonce_tag(&self, carrier_id: &[u8], key_id: &str, nonce: &str) -> [u8; 16] {
+    pub fn nonce_tag(&self, carrier_id: &[u8], key_id: &str, nonce: &str) -> [u8; 24] {
         self.stable.nonce.tag(&[carrier_id, key_id.as_bytes(), nonce.as_bytes()])
     }
 

@@ -131,6 +131,14 @@ impl Clock {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct LimitInstant(u64);
 
+impl LimitInstant {
+    /// Nanoseconds on that time line.
+    #[must_use]
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+}
+
 impl Add<Nanos> for LimitInstant {
     type Output = Self;
     fn add(self, other: Nanos) -> Self {

@@ -8,6 +8,7 @@ pub mod memory;
 pub mod quota;
 pub mod redis;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::domain::clock::Moment;
@@ -51,6 +52,35 @@ pub enum Admission {
     Full,
 }
 
+/// A nonce as nodes name it to each other. Made under a key of theirs.
+#[derive(Clone, Copy)]
+pub struct NonceTag {
+    /// Its name.
+    pub name: [u8; 16],
+    /// Shows that a node has claimed it.
+    pub proof: [u8; 8],
+}
+
+/// How much a carrier may.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CarrierRate {
+    /// Items a second.
+    pub per_second: NonZeroU32,
+    /// Items at once.
+    pub burst: NonZeroU32,
+}
+
+/// What a node was granted of a carrier's limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Granted {
+    /// Items that it may spend.
+    pub items: u32,
+    /// Items that are left for all nodes.
+    pub left: u32,
+    /// How long until one more can be granted; zero when all that was wanted was.
+    pub wait: Duration,
+}
+
 /// The fast state of a node.
 pub enum FastState {
     /// In this process: for one node.
@@ -76,12 +106,33 @@ impl FastState {
         }
     }
 
-    /// Whether no node has claimed this nonce before. Where that cannot be asked, the answer is yes: each node remembers
-    /// its own.
-    pub async fn claim_nonce(&self, nonce: &[u8; 16], remembered: Duration) -> bool {
+    /// Whether no node has claimed this nonce before, named by the first half of `nonce`; the second half proves the
+    /// claim. Where that cannot be asked, the answer is yes: each node remembers its own.
+    pub async fn claim_nonce(&self, nonce: &NonceTag, remembered: Duration) -> bool {
         match self {
             Self::Memory(_) => true,
             Self::Redis(redis) => redis.claim_nonce(nonce, remembered).await,
+        }
+    }
+
+    /// Whether all nodes share carriers' limits, as long as that goes well.
+    #[must_use]
+    pub const fn shares_limits(&self) -> bool {
+        matches!(self, Self::Redis(_))
+    }
+
+    /// Takes up to so many items of a carrier's limit for this node, or gives some back (`items` below 0). None when
+    /// nobody can be asked. `now` is none for the time of whom is asked.
+    pub async fn lease_items(
+        &self,
+        carrier: &[u8; 16],
+        rate: CarrierRate,
+        items: i64,
+        now: Option<Moment>,
+    ) -> Option<Granted> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Redis(redis) => redis.lease_items(carrier, rate, items, now).await,
         }
     }
 

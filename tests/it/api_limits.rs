@@ -4,13 +4,16 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use spamgate::config::Config;
+use spamgate::store::carriers::CarrierChange;
 
-use crate::support::{Engine, TestApp, assert_wire, on_every_engine, report, reporter};
+use crate::support::{Engine, TestApp, assert_wire, on_every_engine, report, reporter, wait_until};
 
 /// `limits.reporter_per_day` of the defaults.
 const REPORTER_PER_DAY: usize = 20;
 /// A day through 20.
 const ONE_MORE_AFTER: Duration = Duration::from_secs(72 * 60);
+/// A change holds within half a second; the rest is for a busy machine.
+const CHANGED_WITHIN: Duration = Duration::from_secs(5);
 
 fn one_a_second_three_at_once(config: &mut Config) {
     config.limits.carrier_per_second = NonZeroU32::MIN;
@@ -74,6 +77,27 @@ on_every_engine! {
         }
         app.get("x").await.expect_status(429);
         app.get_as(&other, "x").await.expect_status(404);
+    }
+
+    async fn other_terms_refill_nothing(engine: Engine) {
+        let app = TestApp::spawn_with(engine, one_a_second_three_at_once).await;
+        let carrier = app.add_carrier("carrier");
+        for _ in 0..3 {
+            app.get_as(&carrier, "x").await.expect_status(404);
+        }
+        let change = CarrierChange { per_second: Some(Some(2)), burst: Some(Some(8)), ..CarrierChange::default() };
+        app.change_carrier("carrier", &change);
+        wait_until("the new terms hold", CHANGED_WITHIN, async || {
+            let answer = app.get_as(&carrier, "x").await.expect_status(429);
+            answer.header("ratelimit-policy") == Some("\"carrier\";q=8;w=4")
+        })
+        .await;
+        let refused = app.get_as(&carrier, "x").await.expect_problem(429, "carrier_rate_limited", "");
+        assert_eq!(refused.header("ratelimit"), Some("\"carrier\";r=0;t=4"));
+        app.advance(Duration::from_secs(1));
+        for status in [404, 404, 429] {
+            app.get_as(&carrier, "x").await.expect_status(status);
+        }
     }
 
     async fn the_21st_report_of_a_reporter_in_a_day_is_refused(app: TestApp) {

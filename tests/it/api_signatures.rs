@@ -143,6 +143,22 @@ on_every_engine! {
         app.send_signed(&carrier, &right).await.expect_status(201);
     }
 
+    async fn a_request_that_has_to_wait_uses_up_no_nonce(engine: Engine) {
+        let app = TestApp::spawn_with(engine, |config| {
+            config.limits.carrier_per_second = 1.try_into().unwrap();
+            config.limits.carrier_burst = 1.try_into().unwrap();
+        })
+        .await;
+        let (carrier, signer) = signing_carrier(&app);
+        app.send_signed(&carrier, &signed_report(&app, &signer, "r-1", "n-1")).await.expect_status(201);
+        let second = signed_report(&app, &signer, "r-2", "n-2");
+        let refused = app.send_signed(&carrier, &second).await.expect_problem(429, "carrier_rate_limited", "");
+        app.advance(Duration::from_secs(refused.retry_after_s()));
+        app.send_signed(&carrier, &second).await.expect_status(201);
+        app.advance(Duration::from_secs(1));
+        app.send_signed(&carrier, &second).await.expect_problem(401, "signature_replayed", "");
+    }
+
     async fn a_signature_is_good_for_five_minutes(app: TestApp) {
         let (carrier, signer) = signing_carrier(&app);
         let (first, second) = (signed_report(&app, &signer, "r-1", "n-1"), signed_report(&app, &signer, "r-2", "n-2"));

@@ -9,7 +9,7 @@ use spamgate::domain::clock::{Clock, Moment};
 use spamgate::domain::report::ReportId;
 use spamgate::fast::memory::{MemoryLimits, MemoryState};
 use spamgate::fast::redis::{RedisSettings, RedisState};
-use spamgate::fast::{Admission, Probe};
+use spamgate::fast::{Admission, CarrierRate, Granted, NonceTag, Probe};
 use spamgate::telemetry::metrics::Metrics;
 
 use crate::support::{AnyRedis, ChaosProxy, RedisServer, wait_until};
@@ -115,6 +115,43 @@ async fn what_one_node_stored_the_other_sees_and_it_takes_no_quota() {
     }
     assert_eq!(nodes[1].admit(&Probe { body_mark: [9; 8], ..probe(1) }, true).await, Admission::Conflict);
     assert_eq!(nodes[1].admit(&probe(2), true).await, Admission::New { repeat: false });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nonce_is_claimed_once_over_two_nodes_and_by_nothing_that_is_not_ours() {
+    let server = RedisServer::start();
+    let nodes = [node(&server).await, node(&server).await];
+    let nonce = NonceTag { name: [1; 16], proof: [2; 8] };
+    let remembered = Duration::from_secs(60);
+    assert!(nodes[0].claim_nonce(&nonce, remembered).await);
+    assert!(!nodes[1].claim_nonce(&nonce, remembered).await);
+    let keys = server.keys("*:nonce:*");
+    assert_eq!(keys.len(), 1);
+    for junk in [&[][..], &[2_u8; 8], &[3; 16], &[2; 17]] {
+        server.ask::<()>(redis::cmd("SET").arg(&keys[0]).arg(junk));
+        assert!(nodes[1].claim_nonce(&nonce, remembered).await, "{junk:?}");
+    }
+    server.ask::<()>(redis::cmd("SET").arg(&keys[0]).arg(&[2_u8; 16][..]));
+    assert!(!nodes[1].claim_nonce(&nonce, remembered).await, "a node has written this");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_that_is_none_of_ours_counts_as_full() {
+    let server = RedisServer::start();
+    let node = node(&server).await;
+    let rate = CarrierRate { per_second: NonZeroU32::MIN, burst: NonZeroU32::new(3).unwrap() };
+    let lease = async |items| node.lease_items(&[1; 16], rate, items, Some(Moment(1_000_000))).await;
+    let granted = |items, left, wait_s| Some(Granted { items, left, wait: Duration::from_secs(wait_s) });
+    assert_eq!(lease(2).await, granted(2, 1, 0));
+    assert_eq!(lease(2).await, granted(1, 0, 1));
+    assert_eq!(lease(-2).await, granted(0, 2, 0));
+    assert_eq!(lease(-2).await, granted(0, 3, 0), "no more than full");
+    let keys = server.keys("*:carrier:*");
+    assert_eq!(keys.len(), 1);
+    for junk in ["", "9999999999", "1e400 5", "-5.0 1", "999999.000000 99999999999999999999"] {
+        server.ask::<()>(redis::cmd("SET").arg(&keys[0]).arg(junk));
+        assert_eq!(lease(1).await, granted(1, 2, 0), "{junk}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

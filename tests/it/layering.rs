@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["domain"]),
     ("telemetry", &["config"]),
     ("http", &["domain", "crypto", "store", "intake", "casework", "outbound", "carrier_api", "config", "telemetry"]),
-    ("carrier_api", &["domain", "crypto", "store", "intake", "http"]),
+    ("carrier_api", &["domain", "crypto", "store", "fast", "intake", "http"]),
 ];
 
 /// Where a foreign library may be named.

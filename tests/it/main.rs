@@ -55,6 +55,7 @@ mod engines_redis_sentinel;
 mod layering;
 mod msisdn_differential;
 mod openapi;
+mod quotas_shared;
 mod schema;
 mod schema_postgresql;
 mod webhooks;

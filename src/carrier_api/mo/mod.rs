@@ -49,7 +49,7 @@ async fn take(request: &HttpRequest, body: &mut web::Payload, app: &App) -> Resu
     parameters.add(request.query_string().as_bytes())?;
     let key = parameters.bytes("key");
     let carrier = authenticate_gateway(request, app, key).await?;
-    let rate = carrier.take_one()?;
+    let rate = carrier.take_one(app).await?;
     match take_authenticated(request, body, parameters, app, &carrier).await {
         Ok((profile, told)) => {
             if let Some(code) = told.reply.refusal_code() {

@@ -19,40 +19,51 @@ use self::nonces::{Nonce, NonceMemory, REMEMBERED_S};
 use self::verify::{SignatureFault, Signed, SigningKey, verify};
 use crate::domain::clock::MICROS_PER_SECOND;
 use crate::domain::public_url::PublicUrl;
+use crate::fast::NonceTag;
 use crate::http::app::App;
 use crate::http::problem::Problem;
 
-/// Checks the request's signature and claims its nonce. None when it bears none of these keys and `is_required` is false.
+/// Checks the request's signature; [`claim_nonce`] does the rest. None when it bears none of these keys and `is_required`
+/// is false.
 ///
 /// # Errors
-/// 401 with the class of the fault, never with what would be right; 503 when there is no room for its nonce.
-pub async fn check_signature(
+/// 401 with the class of the fault, never with what would be right.
+pub fn check_signature(
     request: &HttpRequest,
     app: &App,
-    carrier_id: &[u8],
     keys: &[SigningKey],
-    nonces: &NonceMemory,
     is_required: bool,
 ) -> Result<Option<Signed>, Problem> {
-    let now = app.intake.clock.now();
-    let signed = match verify_request(request, app.public_url.as_ref(), keys, now.0.div_euclid(MICROS_PER_SECOND)) {
-        Ok(signed) => signed,
-        Err(SignatureFault::Missing | SignatureFault::KeyUnknown) if !is_required => return Ok(None),
-        Err(fault) => return Err(Problem::signature(fault)),
-    };
-    // Only now: a nonce under a wrong signature is nobody's.
-    let nonce = app.intake.keys.nonce_tag(carrier_id, &signed.key_id, &signed.nonce);
-    match nonces.claim(nonce, now) {
+    let now_s = app.intake.clock.now().0.div_euclid(MICROS_PER_SECOND);
+    match verify_request(request, app.public_url.as_ref(), keys, now_s) {
+        Ok(signed) => Ok(Some(signed)),
+        Err(SignatureFault::Missing | SignatureFault::KeyUnknown) if !is_required => Ok(None),
+        Err(fault) => Err(Problem::signature(fault)),
+    }
+}
+
+/// Claims the nonce of a signature that is right. Only then, and only for what is not refused anyway: a nonce under a wrong
+/// signature is nobody's, and who has to wait sends the same again. `max` bounds what is remembered.
+///
+/// # Errors
+/// 401 when it was claimed before; 503 when there is no room for it.
+pub async fn claim_nonce(
+    app: &App,
+    carrier_id: &[u8],
+    signed: &Signed,
+    nonces: &NonceMemory,
+    max: usize,
+) -> Result<(), Problem> {
+    let tag = app.intake.keys.nonce_tag(carrier_id, &signed.key_id, &signed.nonce);
+    let mut nonce = NonceTag { name: [0; 16], proof: [0; 8] };
+    nonce.name.iter_mut().chain(&mut nonce.proof).zip(tag).for_each(|(to, from)| *to = from);
+    match nonces.claim(nonce.name, app.intake.clock.now(), max) {
         Nonce::Fresh => {}
         Nonce::Replayed => return Err(Problem::signature_replayed()),
         Nonce::NoRoom => return Err(Problem::nonces_full()),
     }
     let remembered = Duration::from_secs(REMEMBERED_S.unsigned_abs());
-    if app.intake.fast.claim_nonce(&nonce, remembered).await {
-        Ok(Some(signed))
-    } else {
-        Err(Problem::signature_replayed())
-    }
+    if app.intake.fast.claim_nonce(&nonce, remembered).await { Ok(()) } else { Err(Problem::signature_replayed()) }
 }
 
 fn verify_request(

@@ -9,8 +9,6 @@ use crate::domain::clock::{MICROS_PER_SECOND, Moment};
 /// How long a nonce is remembered, seconds: as long as its signature can be good from when it first is, and for nodes whose
 /// clocks are a minute apart.
 pub const REMEMBERED_S: i64 = AGE_MAX_S + 2 * AHEAD_MAX_S;
-/// Nonces of a carrier remembered in [`REMEMBERED_S`]: twice what the default rate comes to. About 20 bytes each.
-const PER_WINDOW_MAX: usize = 840_000;
 
 /// What is known of a nonce.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,9 +21,8 @@ pub enum Nonce {
     NoRoom,
 }
 
-/// The nonces of one carrier: another's flood takes no room of it.
+/// The nonces of one carrier: another's flood takes no room of it. About 20 bytes each.
 pub struct NonceMemory {
-    max: usize,
     windows: Mutex<Windows>,
 }
 
@@ -37,19 +34,15 @@ struct Windows {
 
 impl Default for NonceMemory {
     fn default() -> Self {
-        Self::new(PER_WINDOW_MAX)
+        let windows = Windows { began: Moment(0), current: HashSet::new(), previous: HashSet::new() };
+        Self { windows: Mutex::new(windows) }
     }
 }
 
 impl NonceMemory {
-    fn new(max: usize) -> Self {
-        let windows = Windows { began: Moment(0), current: HashSet::new(), previous: HashSet::new() };
-        Self { max, windows: Mutex::new(windows) }
-    }
-
     /// Claims a nonce, named by its keyed hash. What is claimed is remembered for [`REMEMBERED_S`] at least and twice that
-    /// at most.
-    pub fn claim(&self, nonce: [u8; 16], now: Moment) -> Nonce {
+    /// at most; `max` of them in [`REMEMBERED_S`], which follows from the carrier's rate.
+    pub fn claim(&self, nonce: [u8; 16], now: Moment, max: usize) -> Nonce {
         let window_micros = REMEMBERED_S * MICROS_PER_SECOND;
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let age_micros = now.micros_since(windows.began);
@@ -62,7 +55,7 @@ impl NonceMemory {
         if windows.current.contains(&nonce) || windows.previous.contains(&nonce) {
             return Nonce::Replayed;
         }
-        if windows.current.len() >= self.max {
+        if windows.current.len() >= max {
             return Nonce::NoRoom;
         }
         windows.current.insert(nonce);
@@ -83,30 +76,30 @@ mod tests {
     #[test]
     fn a_nonce_counts_once_for_as_long_as_a_signature_can_be_good() {
         let memory = NonceMemory::default();
-        assert_eq!(memory.claim([1; 16], at(0)), Nonce::Fresh);
-        assert_eq!(memory.claim([2; 16], at(REMEMBERED_S - 1)), Nonce::Fresh);
+        assert_eq!(memory.claim([1; 16], at(0), 9), Nonce::Fresh);
+        assert_eq!(memory.claim([2; 16], at(REMEMBERED_S - 1), 9), Nonce::Fresh);
         for seconds in [1, REMEMBERED_S - 1, REMEMBERED_S] {
-            assert_eq!(memory.claim([1; 16], at(seconds)), Nonce::Replayed, "{seconds}");
+            assert_eq!(memory.claim([1; 16], at(seconds), 9), Nonce::Replayed, "{seconds}");
         }
         // It came at the end of its window.
-        assert_eq!(memory.claim([2; 16], at(2 * REMEMBERED_S - 2)), Nonce::Replayed);
-        assert_eq!(memory.claim([1; 16], at(4 * REMEMBERED_S)), Nonce::Fresh);
+        assert_eq!(memory.claim([2; 16], at(2 * REMEMBERED_S - 2), 9), Nonce::Replayed);
+        assert_eq!(memory.claim([1; 16], at(4 * REMEMBERED_S), 9), Nonce::Fresh);
     }
 
     #[test]
     fn without_room_a_nonce_is_not_taken_and_later_it_is() {
-        let memory = NonceMemory::new(2);
-        assert_eq!(memory.claim([1; 16], at(0)), Nonce::Fresh);
-        assert_eq!(memory.claim([2; 16], at(0)), Nonce::Fresh);
-        assert_eq!(memory.claim([3; 16], at(1)), Nonce::NoRoom);
-        assert_eq!(memory.claim([1; 16], at(1)), Nonce::Replayed);
-        assert_eq!(memory.claim([3; 16], at(REMEMBERED_S)), Nonce::Fresh);
+        let memory = NonceMemory::default();
+        assert_eq!(memory.claim([1; 16], at(0), 2), Nonce::Fresh);
+        assert_eq!(memory.claim([2; 16], at(0), 2), Nonce::Fresh);
+        assert_eq!(memory.claim([3; 16], at(1), 2), Nonce::NoRoom);
+        assert_eq!(memory.claim([1; 16], at(1), 2), Nonce::Replayed);
+        assert_eq!(memory.claim([3; 16], at(REMEMBERED_S), 2), Nonce::Fresh);
     }
 
     #[test]
     fn a_clock_that_is_set_back_forgets_nothing() {
         let memory = NonceMemory::default();
-        assert_eq!(memory.claim([1; 16], at(100)), Nonce::Fresh);
-        assert_eq!(memory.claim([1; 16], at(-100)), Nonce::Replayed);
+        assert_eq!(memory.claim([1; 16], at(100), 9), Nonce::Fresh);
+        assert_eq!(memory.claim([1; 16], at(-100), 9), Nonce::Replayed);
     }
 }

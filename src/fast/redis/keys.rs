@@ -42,6 +42,12 @@ impl SlotTag {
         Self(u16::from_be_bytes([first, second]))
     }
 
+    /// The tag of a carrier: from the end of its UUID, which begins with the time it was made at.
+    pub(super) const fn of_carrier(carrier: &[u8; 16]) -> Self {
+        let [.., second_last, last] = *carrier;
+        Self(u16::from_be_bytes([second_last, last]))
+    }
+
     fn digits(self) -> [u8; 4] {
         let digit = |shift: u16| b"0123456789abcdef".get(usize::from(self.0 >> shift & 0xf)).copied().unwrap_or(b'0');
         [digit(12), digit(8), digit(4), digit(0)]
@@ -86,6 +92,11 @@ impl Keys {
     /// The key of a nonce that was seen.
     pub(super) fn nonce(&self, nonce: &[u8; 16]) -> Vec<u8> {
         self.key(SlotTag::of_nonce(nonce), b"nonce:", nonce)
+    }
+
+    /// The key of a carrier's limit.
+    pub(super) fn carrier(&self, carrier: &[u8; 16]) -> Vec<u8> {
+        self.key(SlotTag::of_carrier(carrier), b"carrier:", carrier)
     }
 
     /// For each group of slots a key that lies in it, to find out whether one can write there.

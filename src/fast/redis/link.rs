@@ -196,7 +196,9 @@ impl Shared {
         self.metrics.set_redis_up(failure.is_none());
         match (state.told, failure) {
             (None, Some(failure)) => tracing::warn!(reason = failure.word(), "{}", failure.sentence()),
-            (Some(_), None) => tracing::info!("redis answers again: duplicates and quotas are shared by all nodes"),
+            (Some(_), None) => {
+                tracing::info!("redis answers again: duplicates, quotas and limits are shared by all nodes")
+            }
             (None, None) | (Some(_), Some(_)) => {}
         }
         state.told = failure;

@@ -31,9 +31,9 @@ use self::questions::{Answer, Asker, Question, Questions};
 use self::script::LuaScript;
 use super::asked::QUESTION_TTL_S;
 use super::memory::MemoryState;
-use super::{Admission, Probe};
+use super::{Admission, CarrierRate, Granted, NonceTag, Probe};
 use crate::config::fast_url::RedisTarget;
-use crate::domain::clock::{MICROS_PER_DAY, MICROS_PER_SECOND};
+use crate::domain::clock::{MICROS_PER_DAY, MICROS_PER_SECOND, Moment};
 use crate::domain::report::REPEAT_WINDOW_MICROS;
 use crate::telemetry::metrics::Metrics;
 
@@ -65,6 +65,7 @@ pub struct RedisState {
     /// None with a Cluster, where each question finds its own node.
     questions: Option<Arc<Questions>>,
     jobs: Arc<JobQueue>,
+    lease_script: LuaScript,
     tasks: Vec<JoinHandle<()>>,
     local: MemoryState,
 }
@@ -98,7 +99,8 @@ impl RedisState {
             let ask = move || questions::ask_questions(Arc::clone(&questions), Arc::clone(&shared), Arc::clone(&asker));
             tasks.push(tokio::spawn(keep_running("the asker of questions", ask)));
         }
-        Self { link, keys, asker, questions, jobs, tasks, local }
+        let lease_script = LuaScript::new(include_str!("../scripts/lease.lua"));
+        Self { link, keys, asker, questions, jobs, lease_script, tasks, local }
     }
 
     /// See [`super::FastState::admit`].
@@ -173,24 +175,56 @@ impl RedisState {
     }
 
     /// See [`super::FastState::claim_nonce`].
-    pub async fn claim_nonce(&self, nonce: &[u8; 16], remembered: Duration) -> bool {
-        let Some(mut lease) = self.link.lease(SlotTag::of_nonce(nonce)) else { return true };
-        // A value of its own: a client library that asks again after a lost answer meets its own claim.
-        let mut claim = [0; 8];
-        if getrandom::fill(&mut claim).is_err() {
+    pub async fn claim_nonce(&self, nonce: &NonceTag, remembered: Duration) -> bool {
+        let Some(mut lease) = self.link.lease(SlotTag::of_nonce(&nonce.name)) else { return true };
+        // Begins with what only nodes can make: any other value there is none of ours, and claims nothing. Ends with what
+        // is this call's: a client library that asks again after a lost answer meets its own claim.
+        let mut random = [0; 8];
+        if getrandom::fill(&mut random).is_err() {
             return true;
         }
+        let claim = [nonce.proof, random].concat();
         let mut command = redis::cmd("SET");
         let remembered_ms = u64::try_from(remembered.as_millis()).unwrap_or(u64::MAX);
-        command.arg(self.keys.nonce(nonce)).arg(claim.as_slice()).arg("NX").arg("GET").arg("PX").arg(remembered_ms);
+        command.arg(self.keys.nonce(&nonce.name)).arg(&claim).arg("NX").arg("GET").arg("PX").arg(remembered_ms);
         let answer = command.query_async::<Option<Vec<u8>>>(&mut lease.connection);
         let failure = match tokio::time::timeout(self.asker.timeout, answer).await {
-            Ok(Ok(before)) => return before.is_none_or(|before| before == claim),
+            Ok(Ok(before)) => return before.is_none_or(|before| before == claim || !is_claim(&before, nonce)),
             Ok(Err(error)) => Failure::of(&error),
             Err(_elapsed) => Failure::TimedOut,
         };
         self.link.report_failure(&lease, failure);
         true
+    }
+
+    /// See [`super::FastState::lease_items`].
+    pub async fn lease_items(
+        &self,
+        carrier: &[u8; 16],
+        rate: CarrierRate,
+        items: i64,
+        now: Option<Moment>,
+    ) -> Option<Granted> {
+        let mut lease = self.link.lease(SlotTag::of_carrier(carrier))?;
+        let keys = [self.keys.carrier(carrier)];
+        let fill = |command: &mut Cmd| {
+            command.arg(rate.per_second.get()).arg(rate.burst.get()).arg(items);
+            match now {
+                Some(now) => command.arg(now.0),
+                None => command.arg(""),
+            };
+        };
+        let answer = self.lease_script.call::<(i64, i64, i64)>(&mut lease.connection, &keys, fill);
+        let failure = match tokio::time::timeout(self.asker.timeout, answer).await {
+            Ok(Ok(answer)) => match read_granted(answer, rate, items) {
+                Some(granted) => return Some(granted),
+                None => Failure::Data,
+            },
+            Ok(Err(error)) => Failure::of(&error),
+            Err(_elapsed) => Failure::TimedOut,
+        };
+        self.link.report_failure(&lease, failure);
+        None
     }
 
     /// See [`super::FastState::mark_stored`].
@@ -254,6 +288,25 @@ fn marker(probe: &Probe) -> [u8; 16] {
     let mut marker = [0; 16];
     marker.iter_mut().zip(probe.store_mark.iter().chain(&probe.body_mark)).for_each(|(to, from)| *to = *from);
     marker
+}
+
+/// Whether a node has written this as its claim of the nonce.
+fn is_claim(value: &[u8], nonce: &NonceTag) -> bool {
+    value.len() == 16 && value.starts_with(&nonce.proof)
+}
+
+/// What was granted; none when no script of ours can have said so.
+fn read_granted((granted, left, wait_micros): (i64, i64, i64), rate: CarrierRate, items: i64) -> Option<Granted> {
+    // An item takes a second at most.
+    let can_be = (0..=items.max(0)).contains(&granted)
+        && (0..=i64::from(rate.burst.get())).contains(&left)
+        && (0..=MICROS_PER_SECOND).contains(&wait_micros);
+    let granted = Granted {
+        items: u32::try_from(granted).ok()?,
+        left: u32::try_from(left).ok()?,
+        wait: Duration::from_micros(wait_micros.unsigned_abs()),
+    };
+    can_be.then_some(granted)
 }
 
 /// What the script answered.

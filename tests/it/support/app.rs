@@ -143,6 +143,14 @@ impl TestApp {
         Self::start(engine, server, Some(database), change).await
     }
 
+    /// Starts a gateway that goes by the machine's clock.
+    pub async fn spawn_in_real_time(engine: Engine, change: impl FnOnce(&mut Config)) -> Self {
+        let redis = engine.has_redis().then(|| RedisServer::shared() as Arc<dyn AnyRedis>);
+        let redis = redis.map(|server| Redis { server, key_prefix: format!("test-{}", Uuid::now_v7()) });
+        let database = engine.has_postgresql().then(|| Arc::new(PostgresServer::shared().create_database()));
+        Self::start_node(engine, redis, database, Clock::System, None, change).await
+    }
+
     async fn start(
         engine: Engine,
         server: Option<Arc<dyn AnyRedis>>,
