@@ -63,6 +63,9 @@ const LOCAL_SEEN_MAX: usize = 100_000;
 
 /// Connections that write down carriers' answers.
 const ANSWER_CONNECTIONS: u32 = 2;
+/// One carrier's bodies that do not come take at most one in so many of a worker's places for requests. The others' are
+/// then safe even when all its connections are with one worker.
+const CARRIER_PART: u32 = 4;
 /// How often the gateway looks whether the database it lost from sight is back.
 const TEND_EVERY: Duration = Duration::from_millis(100);
 /// How long between two tries to reach the database at start.
@@ -294,6 +297,7 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
     let body_limits = BodyLimits {
         max_bytes: config.server.body_max_bytes,
         timeout: Duration::from_millis(config.server.body_timeout_ms),
+        waits_max: (config.server.requests_max_per_worker / CARRIER_PART).max(1),
     };
     let app = web::Data::new(App {
         role,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use actix_web::HttpRequest;
@@ -12,6 +12,7 @@ use actix_web::http::header::{self, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::limits::{CarrierLimit, Leases};
@@ -31,7 +32,7 @@ use crate::http::client_ip::client_ip;
 use crate::http::problem::Problem;
 use crate::intake::accept::Accepted;
 use crate::store::StoreError;
-use crate::store::carriers::{CarrierRow, list_carriers, list_good_api_keys};
+use crate::store::carriers::{ApiKeyRow, CarrierRow, list_carriers, list_good_api_keys};
 use crate::store::connection::ReadPool;
 use crate::store::signing_keys::{SigningKeyRow, list_good_signing_keys};
 
@@ -41,6 +42,8 @@ pub const API_KEY_PREFIX: &str = "sgk_";
 const API_KEY_MAX_BYTES: usize = 128;
 /// How soon after the last look an unknown key makes the table be read again, microseconds.
 const MISS_REFRESH_MICROS: i64 = 100_000;
+/// How often the table is read for one refresh, when each time another was put in place meanwhile.
+const LOOKS_MAX: u32 = 3;
 
 /// A carrier that may call now.
 pub struct Carrier {
@@ -64,6 +67,17 @@ struct Kept {
     limit: Arc<CarrierLimit>,
     nonces: Arc<NonceMemory>,
     usage: Arc<Usage>,
+    /// Its bodies that are waited for.
+    bodies: Arc<AtomicU32>,
+}
+
+/// A body that is waited for; no longer when dropped.
+pub struct BodyWait(Arc<AtomicU32>);
+
+impl Drop for BodyWait {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Who sent a request: a carrier that may send it.
@@ -162,6 +176,14 @@ impl Carrier {
         &self.kept.limit
     }
 
+    /// Begins to wait for a body of its, unless so many are waited for already.
+    #[must_use]
+    pub fn wait_for_body(&self, max: u32) -> Option<BodyWait> {
+        let before = self.kept.bodies.fetch_add(1, Ordering::Relaxed);
+        let wait = BodyWait(Arc::clone(&self.kept.bodies));
+        (before < max).then_some(wait)
+    }
+
     /// Whether it may do this, and from here.
     fn check(&self, scope: Option<Scope>, address: IpAddr) -> Result<(), Problem> {
         // First the address: who has stolen a key does not learn what it is good for.
@@ -195,6 +217,19 @@ struct Known {
 struct Directory {
     by_id: HashMap<Vec<u8>, Known>,
     by_key_hash: HashMap<[u8; 32], Arc<Carrier>>,
+    /// Grows with each that is put in place.
+    version: u64,
+}
+
+/// What one look at the database has found.
+struct Look {
+    /// The directory in place when it began.
+    version: u64,
+    /// When it began, microseconds since 1970.
+    began: i64,
+    keys: Vec<ApiKeyRow>,
+    signing_keys: Vec<SigningKeyRow>,
+    carriers: Vec<CarrierRow>,
 }
 
 /// All carriers that may call, by the SHA-256 of their keys; read from the database again and again, so that what an
@@ -208,6 +243,8 @@ pub struct CarrierRegistry {
     /// What is counted for each, until it is written.
     pub usage: UsageBook,
     last_refresh: AtomicI64,
+    /// Whoever looks for an unknown key; one at a time, however slow the database is.
+    miss_turn: Arc<Semaphore>,
 }
 
 impl CarrierRegistry {
@@ -216,7 +253,8 @@ impl CarrierRegistry {
     #[must_use]
     pub fn new(defaults: CarrierRate, leases: Option<Leases>, clock: Clock, ring: Arc<KeyRing>) -> Self {
         let last_refresh = AtomicI64::new(i64::MIN);
-        Self { directory: RwLock::default(), defaults, leases, clock, ring, usage: UsageBook::default(), last_refresh }
+        let (directory, usage, miss_turn) = (RwLock::default(), UsageBook::default(), Arc::new(Semaphore::new(1)));
+        Self { directory, defaults, leases, clock, ring, usage, last_refresh, miss_turn }
     }
 
     /// Reads the carriers. Nothing of a limit that is used up is refilled by it.
@@ -224,33 +262,54 @@ impl CarrierRegistry {
     /// # Errors
     /// As the database says; the carriers known before stay.
     pub fn refresh(&self, pool: &ReadPool) -> Result<(), StoreError> {
+        // No lock is held meanwhile: a database that hangs would hold it for ever.
+        for _ in 0..LOOKS_MAX {
+            if self.put_in_place(self.look(pool)?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn look(&self, pool: &ReadPool) -> Result<Look, StoreError> {
+        let version = self.directory.read().unwrap_or_else(PoisonError::into_inner).version;
+        let began = Clock::now(&self.clock).0;
         let mut connection = pool.get()?;
         // Keys first: the carrier of each is then there as well.
         let keys = list_good_api_keys(&mut connection)?;
+        let signing_keys = list_good_signing_keys(&mut connection)?;
+        let carriers = list_carriers(&mut connection)?;
+        Ok(Look { version, began, keys, signing_keys, carriers })
+    }
+
+    /// False, and nothing changes, when another was put in place since the look began: that may be newer, and a key that
+    /// was revoked in between would be good again.
+    fn put_in_place(&self, look: Look) -> bool {
+        let mut known = self.directory.write().unwrap_or_else(PoisonError::into_inner);
+        if known.version != look.version {
+            return false;
+        }
+        self.last_refresh.store(look.began, Ordering::Relaxed);
         let mut signing_keys: HashMap<Vec<u8>, Vec<SigningKeyRow>> = HashMap::new();
-        for key in list_good_signing_keys(&mut connection)? {
+        for key in look.signing_keys {
             signing_keys.entry(key.carrier_id.clone()).or_default().push(key);
         }
-        let rows = list_carriers(&mut connection)?;
-        drop(connection);
-        self.last_refresh.store(Clock::now(&self.clock).0, Ordering::Relaxed);
-        let mut known = self.directory.write().unwrap_or_else(PoisonError::into_inner);
-        let mut next = Directory::default();
-        for row in rows.into_iter().filter(|row| row.revoked_at.is_none()) {
+        let mut next = Directory { version: look.version + 1, ..Directory::default() };
+        for row in look.carriers.into_iter().filter(|row| row.revoked_at.is_none()) {
             let before = known.by_id.remove(&row.id);
             let key_rows = signing_keys.remove(&row.id).unwrap_or_default();
             if let Some(known) = self.renew(before, row, key_rows) {
                 next.by_id.insert(known.row.id.clone(), known);
             }
         }
-        for key in keys {
+        for key in look.keys {
             let Ok(key_hash) = <[u8; 32]>::try_from(key.key_hash) else { continue };
             if let Some(known) = next.by_id.get(&key.carrier_id) {
                 next.by_key_hash.insert(key_hash, Arc::clone(&known.carrier));
             }
         }
         *known = next;
-        Ok(())
+        true
     }
 
     fn renew(&self, before: Option<Known>, row: CarrierRow, key_rows: Vec<SigningKeyRow>) -> Option<Known> {
@@ -265,7 +324,8 @@ impl CarrierRegistry {
             None => {
                 let id = row.id.as_slice().try_into().ok()?;
                 let limit = Arc::new(CarrierLimit::new(rate, self.clock.clone(), id, self.leases.as_ref()));
-                Kept { limit, nonces: Arc::default(), usage: self.usage.of(&row.id) }
+                let (nonces, bodies) = (Arc::default(), Arc::default());
+                Kept { limit, nonces, usage: self.usage.of(&row.id), bodies }
             }
         };
         let signing_keys = key_rows.iter().filter_map(|key| self.open_signing_key(key)).collect();
@@ -303,12 +363,20 @@ impl CarrierRegistry {
         if let Some(carrier) = self.find(&key_hash) {
             return Ok(carrier);
         }
-        // A key that was added a moment ago; not more often than ten times a second, whoever guesses.
-        let age = Clock::now(&self.clock).0.saturating_sub(self.last_refresh.load(Ordering::Relaxed));
-        if age >= MISS_REFRESH_MICROS {
+        // A key that was added a moment ago; not more often than ten times a second, whoever guesses, and never while one
+        // looks: who guesses would else take every connection of a slow database.
+        let now = Clock::now(&self.clock).0;
+        if now.saturating_sub(self.last_refresh.load(Ordering::Relaxed)) >= MISS_REFRESH_MICROS
+            && let Ok(turn) = Arc::clone(&self.miss_turn).try_acquire_owned()
+        {
             let (registry, pool) = (Arc::clone(self), pool.clone());
-            self.last_refresh.store(Clock::now(&self.clock).0, Ordering::Relaxed);
-            match actix_web::web::block(move || registry.refresh(&pool)).await {
+            self.last_refresh.store(now, Ordering::Relaxed);
+            let refreshing = actix_web::web::block(move || {
+                // It goes on when its client leaves.
+                let _turn = turn;
+                registry.refresh(&pool)
+            });
+            match refreshing.await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return Err(Problem::store_failed(&error)),
                 Err(_) => return Err(Problem::store_unavailable()),
@@ -386,4 +454,66 @@ fn bearer(request: &HttpRequest) -> Option<&[u8]> {
     let value = request.headers().get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, key) = value.split_at_checked(7)?;
     (scheme.eq_ignore_ascii_case(b"Bearer ") && (1..=API_KEY_MAX_BYTES).contains(&key.len())).then_some(key)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::crypto::mac::Secret;
+    use crate::domain::clock::Moment;
+
+    fn registry() -> CarrierRegistry {
+        let (per_second, burst) = (NonZeroU32::MIN, NonZeroU32::MIN);
+        let ring = KeyRing::new(&Secret::new([1; 32]), 1, &Secret::new([2; 32]));
+        CarrierRegistry::new(CarrierDefaults { per_second, burst }, Clock::mock(Moment(0)), Arc::new(ring))
+    }
+
+    /// What a look that begins now finds when this key is good.
+    fn look(registry: &CarrierRegistry, key_hash: [u8; 32]) -> Look {
+        let carrier = CarrierRow {
+            id: vec![1; 16],
+            name: "a".to_owned(),
+            attests: "any".to_owned(),
+            per_second: None,
+            burst: None,
+            created_at: 0,
+            revoked_at: None,
+            scopes: "report".to_owned(),
+            addresses: "any".to_owned(),
+            signatures: "optional".to_owned(),
+        };
+        let key =
+            ApiKeyRow { key_hash: key_hash.to_vec(), carrier_id: carrier.id.clone(), created_at: 0, revoked_at: None };
+        let version = registry.directory.read().unwrap_or_else(PoisonError::into_inner).version;
+        Look { version, began: 0, keys: vec![key], signing_keys: Vec::new(), carriers: vec![carrier] }
+    }
+
+    #[test]
+    fn a_slow_look_at_the_carriers_brings_no_revoked_key_back() {
+        let registry = registry();
+        let (revoked, good) = ([1; 32], [2; 32]);
+        let slow = look(&registry, revoked);
+        let quick = look(&registry, good);
+        assert!(registry.put_in_place(quick));
+        assert!(!registry.put_in_place(slow), "it may be older");
+        assert!(registry.find(&revoked).is_none() && registry.find(&good).is_some());
+        assert!(registry.put_in_place(look(&registry, revoked)), "a look that begins later counts");
+        assert!(registry.find(&revoked).is_some() && registry.find(&good).is_none());
+    }
+
+    #[test]
+    fn a_carrier_waits_for_its_part_of_bodies_and_each_that_comes_makes_room() {
+        let registry = registry();
+        assert!(registry.put_in_place(look(&registry, [1; 32])));
+        let carrier = registry.find(&[1; 32]).unwrap();
+        let waits = (carrier.wait_for_body(2), carrier.wait_for_body(2));
+        assert!(waits.0.is_some() && waits.1.is_some());
+        assert!(carrier.wait_for_body(2).is_none() && carrier.wait_for_body(2).is_none());
+        // Other terms do not empty it.
+        assert!(registry.put_in_place(look(&registry, [2; 32])));
+        assert!(registry.find(&[2; 32]).unwrap().wait_for_body(2).is_none());
+        drop(waits.0);
+        assert!(carrier.wait_for_body(2).is_some());
+    }
 }

@@ -107,7 +107,7 @@ async fn verified(
     if !carrier.is_signed() {
         return Ok(body);
     }
-    let limits = BodyLimits { max_bytes: app.batches.limits().bytes_max, timeout: SIGNED_BATCH_MAX };
+    let limits = BodyLimits { max_bytes: app.batches.limits().bytes_max, timeout: SIGNED_BATCH_MAX, ..app.body_limits };
     match read_body(request, &mut body, &limits, carrier).await {
         Ok(whole) => read_already(request, whole).await.map_err(|problem| (problem, body)),
         Err(problem) => Err((problem, body)),

@@ -62,7 +62,7 @@ async fn read_page(request: &HttpRequest, app: &App, carrier: &Carrier) -> Resul
     let signer = behind.clone();
     let page = app
         .reads
-        .run(move |connection| {
+        .run_for(carrier.id, move |connection| {
             let owner = id.as_bytes().as_slice();
             if !has_public_key(connection, owner)? {
                 return Ok(Page::NoKey);

@@ -62,7 +62,7 @@ async fn answer(request: &HttpRequest, app: &App) -> Result<HttpResponse, Proble
 async fn find(app: &App, carrier: &Caller, id: &str) -> Result<(ReportId, FoundReport), Problem> {
     let id = ReportId::parse(id).ok_or_else(Problem::no_such_report)?;
     let owner = carrier.id;
-    match app.reads.run(move |connection| find_report(connection, id, owner.as_bytes())).await? {
+    match app.reads.run_for(owner, move |connection| find_report(connection, id, owner.as_bytes())).await? {
         LookUp::Found(found) => Ok((id, found)),
         LookUp::NotFound => Err(Problem::no_such_report()),
         LookUp::TooFarBehind => Err(Problem::builder_behind()),

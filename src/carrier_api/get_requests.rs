@@ -63,7 +63,7 @@ async fn read_page(request: &HttpRequest, app: &App, carrier: &Carrier) -> Resul
     let signer = behind.clone();
     let page = app
         .reads
-        .run(move |connection| {
+        .run_for(carrier.id, move |connection| {
             let owner = id.as_bytes().as_slice();
             if after != start {
                 let there = find_request_at(connection, owner, after.position)?;

@@ -12,6 +12,7 @@ use crate::domain::clock::Day;
 use crate::http::app::App;
 use crate::http::body::refuse;
 use crate::http::problem::Problem;
+use crate::store::connection::Connection;
 use crate::store::usage::{UsageRow, list_usage};
 
 /// Days in one answer.
@@ -72,7 +73,8 @@ async fn find(request: &HttpRequest, app: &App, carrier: &Caller) -> Result<Answ
     let today = app.intake.clock.now().day_at(app.region.utc_offset_minutes);
     let (from, to) = read_days(request.query_string(), today)?;
     let owner = carrier.id;
-    let rows = app.reads.run(move |connection| Ok(list_usage(connection, owner.as_bytes(), from.0, to.0)?)).await?;
+    let list = move |connection: &mut Connection| Ok(list_usage(connection, owner.as_bytes(), from.0, to.0)?);
+    let rows = app.reads.run_for(owner, list).await?;
     Ok(Answer { from: from.to_string(), to: to.to_string(), days: by_day(rows) })
 }
 

@@ -12,6 +12,7 @@ use crate::domain::request::{Outcome, parse_note};
 use crate::http::app::App;
 use crate::http::body::{parse_json, read_json_body, refuse};
 use crate::http::problem::Problem;
+use crate::store::connection::Connection;
 use crate::store::requests::{Answered, NewAnswer, answer_request};
 
 /// What an answer's note is sealed for: the `info` of HPKE.
@@ -81,8 +82,8 @@ async fn take_authenticated(
         answered_at: now.0,
     };
     let owner = carrier.id;
-    let answered =
-        app.answers.run(move |connection| Ok(answer_request(connection, owner.as_bytes(), &answer)?)).await?;
+    let write = move |connection: &mut Connection| Ok(answer_request(connection, owner.as_bytes(), &answer)?);
+    let answered = app.answers.run_for(owner, write).await?;
     let (duplicate, answered_at) = match answered {
         Answered::Stored => (false, now),
         Answered::Before(at) => (true, Moment(at)),

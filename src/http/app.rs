@@ -1,10 +1,12 @@
 //! What every handler can reach.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::web;
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, Semaphore};
+use uuid::Uuid;
 
 use super::body::BodyLimits;
 use super::problem::Problem;
@@ -67,7 +69,10 @@ pub struct App {
 pub struct Reads {
     /// The connections.
     pub pool: ReadPool,
-    turns: Arc<Semaphore>,
+    turns: Semaphore,
+    /// Each carrier's part of the turns.
+    parts: Mutex<HashMap<Uuid, Arc<Semaphore>>>,
+    part: usize,
 }
 
 impl Reads {
@@ -75,18 +80,48 @@ impl Reads {
     #[must_use]
     pub fn new(pool: ReadPool) -> Self {
         let size = usize::try_from(pool.max_size()).unwrap_or(1);
-        Self { pool, turns: Arc::new(Semaphore::new(size)) }
+        Self { pool, turns: Semaphore::new(size), parts: Mutex::default(), part: (size / 2).max(1) }
     }
 
-    /// Runs a read.
+    /// Runs a read for a carrier, which has at most half of the turns: whatever it reads, another's turn comes.
     ///
     /// # Errors
     /// 503 when no turn came in time or the database failed; the cause is logged here, once.
+    pub async fn run_for<T: Send + 'static>(
+        &self,
+        carrier: Uuid,
+        read: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let part = {
+            let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(parts.entry(carrier).or_insert_with(|| Arc::new(Semaphore::new(self.part))))
+        };
+        self.run_within(Some(&part), read).await
+    }
+
+    /// Runs a read for the operators.
+    ///
+    /// # Errors
+    /// The same.
     pub async fn run<T: Send + 'static>(
         &self,
         read: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Problem> {
-        let waiting = Arc::clone(&self.turns).acquire_owned();
+        self.run_within(None, read).await
+    }
+
+    async fn run_within<T: Send + 'static>(
+        &self,
+        part: Option<&Semaphore>,
+        read: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let waiting = async {
+            let of_part = match part {
+                Some(part) => Some(part.acquire().await?),
+                None => None,
+            };
+            Ok::<_, AcquireError>((of_part, self.turns.acquire().await?))
+        };
         let Ok(Ok(turn)) = tokio::time::timeout(READ_TURN_WAIT, waiting).await else {
             return Err(Problem::store_unavailable());
         };

@@ -26,12 +26,14 @@ pub struct BodyLimits {
     pub max_bytes: usize,
     /// From the end of the head to the end of the body.
     pub timeout: Duration,
+    /// Bodies of one carrier that are waited for at once.
+    pub waits_max: u32,
 }
 
 /// Reads a body that must be plain JSON, and what the caller has signed, if it has. What is not read stays in `body`.
 ///
 /// # Errors
-/// 415, 413, 408, 401, or 400 when the connection broke.
+/// 415, 413, 408, 401, 503 when too many bodies of this caller are waited for, or 400 when the connection broke.
 pub async fn read_json_body(
     request: &HttpRequest,
     body: &mut Payload,
@@ -45,7 +47,8 @@ pub async fn read_json_body(
 /// Reads a body of whatever media type, and what the caller has signed, if it has. What is not read stays in `body`.
 ///
 /// # Errors
-/// 415 when it is compressed, 413, 408, 401, or 400 when the connection broke.
+/// 415 when it is compressed, 413, 408, 401, 503 when too many bodies of this caller are waited for, or 400 when the
+/// connection broke.
 pub async fn read_body(
     request: &HttpRequest,
     body: &mut Payload,
@@ -57,7 +60,7 @@ pub async fn read_body(
     if declared.is_some_and(|length: usize| length > limits.max_bytes) {
         return Err(Problem::body_too_large(limits.max_bytes));
     }
-    let whole = match tokio::time::timeout(limits.timeout, read_all(body, limits.max_bytes)).await {
+    let whole = match tokio::time::timeout(limits.timeout, read_all(body, limits, caller)).await {
         Ok(outcome) => outcome?,
         Err(_elapsed) => return Err(Problem::body_too_slow()),
     };
@@ -88,11 +91,30 @@ impl Stream for Once {
     }
 }
 
-async fn read_all(body: &mut Payload, max_bytes: usize) -> Result<Bytes, Problem> {
+async fn read_all(body: &mut Payload, limits: &BodyLimits, caller: &Caller) -> Result<Bytes, Problem> {
+    let max_bytes = limits.max_bytes;
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
+    let (mut wait, mut is_looked_for) = (None, false);
     loop {
-        match poll_fn(|context| Pin::new(&mut *body).poll_next(context)).await {
+        let piece = poll_fn(|context| match Pin::new(&mut *body).poll_next(context) {
+            // From here on it takes one of the worker's places, for as long as its sender likes.
+            Poll::Pending if wait.is_none() => {
+                wait = caller.wait_for_body(limits.waits_max);
+                if wait.is_some() {
+                    return Poll::Pending;
+                }
+                // actix hands a body over after the first look for it, also one that came with its head.
+                if is_looked_for {
+                    return Poll::Ready(Err(Problem::too_many_bodies()));
+                }
+                is_looked_for = true;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            poll => poll.map(Ok),
+        });
+        match piece.await? {
             None if whole.is_empty() => return Ok(first),
             None => return Ok(whole.freeze()),
             Some(Err(_broken)) => return Err(Problem::body_broken()),

@@ -358,6 +358,12 @@ impl Problem {
         Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)
     }
     #[must_use]
+    pub fn too_many_bodies() -> Self {
+        let detail = "The bodies of too many of your requests have not arrived yet. Send each body with its head, or \
+                      fewer requests at once, and the same again.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_bodies", detail).retry_after(BUSY_RETRY_S)
+    }
+    #[must_use]
     pub fn body_broken() -> Self {
         let detail = "The body ended before its announced length. Send the same again.";
         Self::new(StatusCode::BAD_REQUEST, "body_incomplete", detail)

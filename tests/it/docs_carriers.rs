@@ -2,9 +2,10 @@
 
 use std::process::{Command, Output};
 
+use reqwest::Method;
 use serde_json::Value;
 
-use crate::support::{GatewayProcess, spamgate};
+use crate::support::{Engine, GatewayProcess, TestApp, spamgate};
 
 const PAGE: &str = include_str!("../../docs/CARRIERS.md");
 
@@ -35,6 +36,22 @@ fn follow(url: &str, key: &str, signing_key: &Value) -> Output {
         command.env(name, signing_key[member].as_str().unwrap());
     }
     command.output().expect("there is a shell")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_script_for_a_batchs_answers_reads_a_refusal_of_all_of_it_too() {
+    let app = TestApp::spawn(Engine::Memory).await;
+    let request = app.request(Method::POST, "/v1/reports/batch", Some("sgk_unknown"));
+    let refused = app.send(request.header("content-type", "application/x-ndjson"), "").await.expect_status(401);
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("answers.ndjson"), &refused.text).unwrap();
+    let (_, script) = blocks().into_iter().find(|(_, text)| text.contains("open(\"answers.ndjson\")")).unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).current_dir(place.path());
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{err}");
+    assert_eq!(out, "nothing was taken: 401 api_key_unknown\n");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Engine, GatewayProcess, Raw, TestApp, report, wait_until};
+use crate::support::{Carrier, Engine, GatewayProcess, Raw, TestApp, report, wait_until};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -14,7 +14,11 @@ fn get(app: &TestApp) -> String {
 
 /// A request that a handler has, because its body does not come.
 async fn held(app: &TestApp) -> Raw {
-    let key = &app.local().api_key;
+    held_by(app, app.local()).await
+}
+
+async fn held_by(app: &TestApp, carrier: &Carrier) -> Raw {
+    let key = &carrier.api_key;
     let head = format!(
         "POST /v1/reports HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
     );
@@ -85,13 +89,14 @@ async fn when_it_is_crowded_reads_wait_first_then_reports_and_health_never() {
         config.server.requests_max_per_worker = 2;
     })
     .await;
+    let other = app.add_carrier("other");
     let first = held(&app).await;
     wait_until("reads are refused", PATIENCE, async || app.get("x").await.status == 503).await;
     let refused = app.get("x").await.expect_problem(503, "overloaded", "");
     assert_eq!(refused.retry_after_s(), 1);
     app.post(&report("r-1")).await.expect_status(201);
 
-    let second = held(&app).await;
+    let second = held_by(&app, &other).await;
     wait_until("reports are refused too", PATIENCE, async || app.post(&report("r-2")).await.status == 503).await;
     app.post(&report("r-2")).await.expect_problem(503, "overloaded", "");
     for path in ["/healthz", "/readyz", "/metrics"] {
@@ -103,6 +108,37 @@ async fn when_it_is_crowded_reads_wait_first_then_reports_and_health_never() {
     drop((first, second));
     wait_until("there is room again", PATIENCE, async || app.get("x").await.status == 404).await;
     app.post(&report("r-2")).await.expect_status(201);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_carrier_whose_bodies_do_not_come_takes_no_places_of_others() {
+    let app = TestApp::spawn_with(Engine::Memory, |config| config.server.requests_max_per_worker = 8).await;
+    let other = app.add_carrier("other");
+    // A quarter of the places is two; which of the three comes last is open.
+    let (mut a, mut b, mut c) = (held(&app).await, held(&app).await, held(&app).await);
+    let refused = tokio::select! {
+        answer = a.answer() => answer,
+        answer = b.answer() => answer,
+        answer = c.answer() => answer,
+    };
+    let refused = refused.expect("an answer").expect_problem(503, "too_many_bodies", "");
+    assert_eq!(refused.retry_after_s(), 1);
+    for _ in 0..20 {
+        held(&app).await.answer().await.expect("an answer").expect_problem(503, "too_many_bodies", "");
+    }
+    for number in 0..3 {
+        app.post_as(&other, &report(&format!("r-{number}"))).await.expect_status(201);
+    }
+    // Nor are its own refused whose body comes with the head.
+    app.post(&report("r-1")).await.expect_status(201);
+    app.get("x").await.expect_status(404);
+    drop((a, b, c));
+    wait_until("there is room again", PATIENCE, async || {
+        let mut raw = held(&app).await;
+        raw.send(" ".repeat(9)).await;
+        raw.answer().await.expect("an answer").json["code"] == "invalid_json"
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

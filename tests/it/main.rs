@@ -46,6 +46,7 @@ mod engines_postgresql_order;
 mod engines_postgresql_replicas;
 mod engines_postgresql_restores;
 mod engines_postgresql_roles;
+mod engines_postgresql_slow;
 mod engines_postgresql_upkeep;
 mod engines_redis;
 mod engines_redis_cluster;
