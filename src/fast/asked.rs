@@ -5,8 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::domain::clock::{Clock, MICROS_PER_SECOND};
 
-/// How long a question is kept, seconds.
+/// How long a question waits for an answer, and an answer that is stored for its retries, seconds.
 pub const QUESTION_TTL_S: i64 = 10 * 60;
+/// How long a question is kept whose answer came but could not be stored, seconds: as long as an SMS gateway tries again.
+pub const ANSWER_TRIED_S: i64 = 24 * 60 * 60;
 /// How often a full table is searched for what has run out, at most: every second.
 const SWEEP_INTERVAL_MICROS: i64 = MICROS_PER_SECOND;
 
@@ -34,7 +36,7 @@ impl AskedTable {
         Self { table: Mutex::new(Table { kept: HashMap::new(), swept_at: i64::MIN }), max, clock }
     }
 
-    /// Keeps a value; false when there is no room.
+    /// Keeps a value for ten minutes; false when there is no room.
     pub fn put(&self, key: [u8; 16], value: Vec<u8>) -> bool {
         let now = self.clock.now().0;
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,6 +59,19 @@ impl AskedTable {
         let now = self.clock.now().0;
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         table.kept.get(key).filter(|kept| kept.until_micros > now).map(|kept| kept.value.clone())
+    }
+
+    /// Replaces a value if it still is the one that was read, and keeps it so long; whether it was.
+    pub fn replace(&self, key: &[u8; 16], before: &[u8], value: Vec<u8>, kept_s: i64) -> bool {
+        let now = self.clock.now().0;
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        match table.kept.get_mut(key) {
+            Some(kept) if kept.until_micros > now && kept.value == before => {
+                *kept = Kept { value, until_micros: now + kept_s * MICROS_PER_SECOND };
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Forgets everything.
@@ -85,6 +100,20 @@ mod tests {
         assert_eq!(table.find(&key(1)), Some(vec![1]));
         clock.advance(Duration::from_secs(1));
         assert_eq!(table.find(&key(1)), None);
+    }
+
+    #[test]
+    fn of_two_who_replace_what_they_read_one_does() {
+        let clock = Clock::mock(Moment(0));
+        let table = AskedTable::new(1, clock.clone());
+        assert!(!table.replace(&key(1), &[1], vec![2], 60), "nothing is there");
+        assert!(table.put(key(1), vec![1]));
+        assert!(table.replace(&key(1), &[1], vec![2], 1_200));
+        assert!(!table.replace(&key(1), &[1], vec![3], 1_200));
+        clock.advance(Duration::from_secs(1_199));
+        assert_eq!(table.find(&key(1)), Some(vec![2]), "kept as long as was said");
+        clock.advance(Duration::from_secs(1));
+        assert!(!table.replace(&key(1), &[2], vec![3], 60), "run out");
     }
 
     #[test]

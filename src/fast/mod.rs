@@ -81,6 +81,10 @@ pub struct Granted {
     pub wait: Duration,
 }
 
+/// The fast state could not be asked: what it holds is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotReached;
+
 /// The fast state of a node.
 pub enum FastState {
     /// In this process: for one node.
@@ -169,10 +173,31 @@ impl FastState {
     }
 
     /// Finds what is remembered of the question to a reporter.
-    pub async fn find_question(&self, key: &[u8; 16]) -> Option<Vec<u8>> {
+    ///
+    /// # Errors
+    /// When that cannot be looked up. It is not the same as nothing.
+    pub async fn find_question(&self, key: &[u8; 16]) -> Result<Option<Vec<u8>>, NotReached> {
         match self {
-            Self::Memory(memory) => memory.asked.find(key),
+            Self::Memory(memory) => Ok(memory.asked.find(key)),
             Self::Redis(redis) => redis.find_question(key).await,
+        }
+    }
+
+    /// Replaces what is remembered of a question, if that still is what was read, and keeps it for `kept_s` seconds;
+    /// whether it was. Of two who do so with the same reading, one does.
+    ///
+    /// # Errors
+    /// When it is not known whether it was replaced.
+    pub async fn replace_question(
+        &self,
+        key: &[u8; 16],
+        before: &[u8],
+        value: Vec<u8>,
+        kept_s: i64,
+    ) -> Result<bool, NotReached> {
+        match self {
+            Self::Memory(memory) => Ok(memory.asked.replace(key, before, value, kept_s)),
+            Self::Redis(redis) => redis.replace_question(key, before, value, kept_s).await,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Subscribers' SMS, as SMS gateways forward them: what is taken, what the subscriber is told, what a retry does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -8,7 +9,9 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use spamgate::domain::carrier::Scopes;
 use spamgate::enrol::Terms;
 
-use crate::support::{Answer, Engine, TestApp, assert_wire, on_every_engine, report, reporter};
+use crate::support::{
+    Answer, ChaosProxy, Engine, RedisServer, TestApp, assert_wire, on_every_engine, report, reporter,
+};
 
 const REPORTER: &str = "0912345678";
 const NUMBER: &str = "0985931054";
@@ -123,9 +126,39 @@ on_every_engine! {
         let path = |id: &str, text: &str| query(id, REPORTER, text);
         let (one, other) = (path("2", NUMBER), path("3", "9029"));
         let (one, other) = tokio::join!(get(&app, &one), get(&app, &other));
-        assert!(is_amended(&one) || is_amended(&other));
+        let (told, other) = if is_amended(&one) { (one, other) } else { (other, one) };
+        assert!(is_amended(&told), "{}", told.text);
+        if other.status == 200 {
+            assert!(is_help(&other), "{}", other.text);
+        } else {
+            other.expect_problem(503, "overloaded", "");
+        }
+        assert_eq!(app.journal_rows(), 2, "what does not count is not stored");
         let case = app.only_case().await;
         assert_eq!((case.reports, case.voices), (1, 1));
+    }
+
+    async fn asked_twice_and_answered_once_it_is_one_voice(app: TestApp) {
+        let text = "S vay tien nhanh lai thap";
+        let first = sms(&app, "1", text).await;
+        app.advance(Duration::from_secs(540));
+        let second = sms(&app, "2", text).await;
+        assert!(is_asked(&first) && is_asked(&second));
+        assert_ne!(report_id(&first), report_id(&second));
+        assert_eq!(sms(&app, "2", text).await.text, second.text, "a retry is asked again");
+        // The last question gives ten minutes, too.
+        app.advance(Duration::from_secs(540));
+        let amended = sms(&app, "3", NUMBER).await;
+        assert!(is_amended(&amended), "{}", amended.text);
+        assert_eq!(report_id(&amended), report_id(&first));
+        let cases = app.cases().await;
+        let voices: Vec<(&str, i64)> =
+            cases.iter().filter(|case| case.voices > 0).map(|case| (case.sender_kind.as_str(), case.voices)).collect();
+        assert_eq!(voices, [("msisdn", 1)]);
+        assert!(is_received(&sms(&app, "2", text).await), "nothing is asked any more");
+        // Another text is another report: the question is about that one.
+        let other = sms(&app, "4", "S trung thuong xe may").await;
+        assert_eq!(report_id(&sms(&app, "5", NUMBER).await), report_id(&other));
     }
 
     async fn an_answer_after_ten_minutes_or_of_another_or_to_nothing_is_no_answer(app: TestApp) {
@@ -295,6 +328,12 @@ on_every_engine! {
         for path in [query("2", REPORTER, "S (9029)(vay tien)"), query("3", REPORTER, NUMBER), jasmin] {
             get(&app, &path).await.expect_problem(503, "store_unavailable", "");
         }
+        // The first answer may still be on its way; when it cannot be any more, another takes its place.
+        let other = query("4", REPORTER, "9029");
+        get(&app, &other).await.expect_problem(503, "overloaded", "");
+        app.advance(Duration::from_secs(5));
+        get(&app, &other).await.expect_problem(503, "store_unavailable", "");
+        assert_eq!(app.journal_rows(), 1);
     }
 }
 
@@ -305,6 +344,66 @@ async fn when_no_more_can_be_asked_the_report_is_stored_all_the_same() {
     let second = get(&app, &query("2", &reporter(5), "S vay tien nhanh lai thap")).await;
     assert!(is_received(&second), "{}", second.text);
     assert_eq!(app.only_case().await.voices, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_redis_is_away_an_answer_is_tried_again_and_what_can_be_none_is_not() {
+    let server = Arc::new(RedisServer::start());
+    let proxy = ChaosProxy::to(server.socket());
+    let url = format!("redis://{}", proxy.address());
+    let app = TestApp::spawn_beside_with(&server, |config| config.fast.url = url).await;
+    assert!(is_asked(&sms(&app, "1", "S vay tien nhanh lai thap").await));
+    proxy.cut();
+    app.wait_until_degraded("redis cannot be reached").await;
+    let jasmin = format!("/v1/mo/jasmin?id=3&from={REPORTER}&to=156&coding=1&content={NUMBER}");
+    let sent_at = |seconds: &str| query("4", REPORTER, NUMBER).replace("1795507200", seconds);
+    let written_as_a_report = query("5", REPORTER, &format!("S ({NUMBER})"));
+    for path in [query("2", REPORTER, NUMBER), jasmin, sent_at("1795506601"), written_as_a_report] {
+        let answer = get(&app, &path).await;
+        assert_eq!(answer.header("retry-after"), Some("1"));
+        answer.expect_problem(503, "store_unavailable", "");
+    }
+    // Nobody can wait for these, however long Redis is away.
+    assert!(is_help(&get(&app, &sent_at("1795506600")).await));
+    assert!(is_help(&sms(&app, "6", "098593l054").await));
+    assert!(is_help(&sms(&app, "7", "xin chao").await));
+    proxy.go_on();
+    app.wait_until_whole().await;
+    assert!(is_amended(&sms(&app, "2", NUMBER).await));
+    assert_eq!(app.only_case().await.sender_kind, "msisdn");
+    assert_eq!(app.journal_rows(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_cannot_be_remembered_is_not_stored() {
+    let server = Arc::new(RedisServer::start());
+    let app = TestApp::spawn_beside(&server).await;
+    assert!(is_asked(&sms(&app, "1", "S vay tien nhanh lai thap").await));
+    // It still reads, and writes no more.
+    server.configure("maxmemory", "1");
+    for id in ["2", "3"] {
+        get(&app, &query(id, REPORTER, NUMBER)).await.expect_problem(503, "store_unavailable", "");
+    }
+    assert_eq!(app.journal_rows(), 1);
+    server.configure("maxmemory", "0");
+    app.wait_until_whole().await;
+    assert!(is_amended(&sms(&app, "3", NUMBER).await));
+    assert!(is_help(&sms(&app, "2", NUMBER).await));
+    assert_eq!(app.journal_rows(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_came_in_time_outlives_a_long_outage_of_the_store() {
+    let server = Arc::new(RedisServer::start());
+    let app = TestApp::spawn_beside(&server).await;
+    assert!(is_asked(&sms(&app, "1", "S vay tien nhanh lai thap").await));
+    app.stop_storing();
+    get(&app, &query("2", REPORTER, NUMBER)).await.expect_problem(503, "store_unavailable", "");
+    app.advance(Duration::from_secs(23 * 60 * 60));
+    app.restart().await;
+    assert!(is_help(&sms(&app, "3", "9029").await), "another one comes too late");
+    assert!(is_amended(&sms(&app, "2", NUMBER).await));
+    assert_eq!(app.only_case().await.sender_kind, "msisdn");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -350,6 +449,11 @@ async fn a_template_that_lacks_a_part_is_said_to_the_operator() {
     let without = |name: &str| query("1", REPORTER, "S (9029)(x)").replace(&format!("{name}="), &format!("no{name}="));
     get(&app, &without("from")).await.expect_problem(422, "missing_field", "from");
     get(&app, &without("text")).await.expect_problem(422, "missing_field", "text");
+    // Without both, the same words days later would be the same SMS.
+    for time in ["notime=1", "time=", "time=%25T"] {
+        let neither = without("id").replace("time=1795507200", time);
+        get(&app, &neither).await.expect_problem(422, "missing_field", "id");
+    }
     get(&app, &format!("{}&id=2", query("1", REPORTER, "S"))).await.expect_problem(422, "duplicate_field", "");
     let many: String = (0..70).map(|number| format!("&p{number}=")).collect();
     get(&app, &format!("{}{many}", query("1", REPORTER, "S"))).await.expect_problem(422, "too_many_fields", "");

@@ -107,24 +107,23 @@ impl ForwardedSms {
             Profile::Kannel => "kannel",
             Profile::Jasmin => "jasmin",
         };
+        let sent_at = parameters.text("time").and_then(parse_time);
         let external_id = match parameters.bytes("id").filter(|id| !id.is_empty()) {
             Some(id) if id.len() > MESSAGE_ID_MAX_BYTES => {
                 return Err(Problem::message_id_too_long(MESSAGE_ID_MAX_BYTES));
             }
             Some(id) => format!("mo {profile} {}", digest_hex(&[id])),
-            None if template.id == "id" => return Err(Problem::parameter_missing("id", template.id)),
+            // Without the time, the same words of the same subscriber days later would be taken for a retry.
+            None if template.id == "id" || sent_at.is_none() => {
+                return Err(Problem::parameter_missing("id", template.id));
+            }
             // The same SMS has the same parts, and a retry of the gateway sends them all again.
             None => {
                 let part = |name| parameters.bytes(name).unwrap_or_default();
                 format!("mo {profile} parts {}", digest_hex(&[from.as_bytes(), part("to"), part("time"), bytes]))
             }
         };
-        Ok(Self {
-            external_id,
-            from: from.to_owned(),
-            sent_at: parameters.text("time").and_then(parse_time),
-            text: alphabet.map(|alphabet| alphabet.decode(bytes)),
-        })
+        Ok(Self { external_id, from: from.to_owned(), sent_at, text: alphabet.map(|alphabet| alphabet.decode(bytes)) })
     }
 }
 

@@ -11,7 +11,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use self::forwarded::{ForwardedSms, Profile};
 use super::authenticate::{Caller, RateFields, authenticate_gateway};
 use super::post_report::insert_rate;
-use crate::domain::clock::Moment;
+use crate::domain::clock::{MICROS_PER_SECOND, Moment};
 use crate::domain::content::Content;
 use crate::domain::mo_reply::Reply;
 use crate::domain::mo_syntax::{self, Keyword, MoMessage, MoReport, Source};
@@ -21,12 +21,13 @@ use crate::domain::sender::Sender;
 use crate::domain::sms_text::international;
 use crate::domain::submission::{OCCURRED_AGE_MAX_MICROS, OCCURRED_AHEAD_MAX_MICROS, Submission};
 use crate::domain::vocabulary::{Channel, Source as Way};
+use crate::fast::asked::QUESTION_TTL_S;
 use crate::http::app::App;
 use crate::http::body::{read_body, refuse};
 use crate::http::form::Parameters;
 use crate::http::problem::Problem;
 use crate::intake::accept::{self, Refused};
-use crate::intake::question::Question;
+use crate::intake::question::{Claim, ClaimInDoubt, Question};
 
 /// What Jasmin waits for.
 const JASMIN_ACKNOWLEDGED: &str = "ACK/Jasmin";
@@ -197,30 +198,40 @@ impl Conversation<'_> {
             Err(refused) => return Err(refused.into()),
         };
         self.carrier.count_taken(&accepted);
-        let is_asked = match (is_sender_missing, accepted.received_at) {
-            (false, _) => false,
-            // The gateway tries again: what was said before is said again.
-            (true, None) => {
-                let question = intake.find_question(&self.from, reporter).await;
-                question.is_some_and(|question| question.report == accepted.id && question.answered_by.is_none())
-            }
-            (true, Some(asked_at)) => {
-                let question = Question {
-                    report: accepted.id,
-                    channel: keyword.channel(),
-                    category: keyword.category(),
-                    text_tag,
-                    occurred_at,
-                    asked_at,
-                    tag_key_id: intake.keys.tag_key_id(),
-                    answered_by: None,
-                };
-                intake.remember_question(&self.from, reporter, question).await
-            }
+        let is_asked = is_sender_missing && {
+            let question = Question {
+                report: accepted.id,
+                channel: keyword.channel(),
+                category: keyword.category(),
+                text_tag,
+                occurred_at,
+                asked_at: accepted.received_at.unwrap_or(occurred_at),
+                tag_key_id: intake.keys.tag_key_id(),
+                answer: None,
+            };
+            self.ask(reporter, question, accepted.received_at.is_some()).await
         };
         let receipt = accepted.receipt;
         let reply = if is_asked { Reply::Asked { receipt } } else { Reply::Received { receipt } };
         Ok(Told { reply, report: Some(accepted.id) })
+    }
+
+    /// Asks who it was; false when that cannot be remembered.
+    async fn ask(&self, reporter: Msisdn, question: Question, is_new: bool) -> bool {
+        let intake = &self.app.intake;
+        let Ok(earlier) = intake.find_question(&self.from, reporter).await else { return false };
+        let earlier = earlier.filter(|earlier| earlier.is_open() && earlier.is_of_the_same(&question));
+        match (earlier, is_new) {
+            // The gateway tries again: what was said before is said again.
+            (earlier, false) => earlier.is_some(),
+            (None, true) => intake.remember_question(&self.from, reporter, question).await,
+            // A repeat is no voice, and moving it would leave the voice of the first where it is: the answer is to the
+            // first one.
+            (Some(earlier), true) => {
+                let Question { report, occurred_at, .. } = earlier;
+                intake.remember_question(&self.from, reporter, Question { report, occurred_at, ..question }).await
+            }
+        }
     }
 
     /// Takes the message as the answer to our question who it was; none when nothing was asked, or it is answered.
@@ -237,19 +248,34 @@ impl Conversation<'_> {
         if sender.is_none() && !is_refused {
             return Ok(None);
         }
-        let Some(question) = intake.find_question(&self.from, reporter).await else { return Ok(None) };
+        let Some(sender) = sender else {
+            // Nothing would be stored, so a look that failed is not worth another try.
+            let question = intake.find_question(&self.from, reporter).await.ok().flatten();
+            return Ok(question.filter(Question::is_open).map(|_| Reply::SourceRefused.into()));
+        };
         let this = intake.keys.report_id(self.from.owner, &self.sms.external_id);
-        if question.answered_by.is_some_and(|answer| answer != this) {
-            return Ok(None);
-        }
-        let Some(sender) = sender else { return Ok(Some(Reply::SourceRefused.into())) };
-        if question.answered_by.is_none() {
-            intake.amend(&self.from, &question, reporter, sender).await?;
-            // Lost, a retry of this message amends once more, and the builder drops that.
-            intake.remember_question(&self.from, reporter, Question { answered_by: Some(this), ..question }).await;
-        }
+        let question = match intake.claim_answer(&self.from, reporter, this).await {
+            Ok(Claim::None) => return Ok(None),
+            Ok(Claim::Answered(question)) => question,
+            Ok(Claim::Ours(question)) => {
+                intake.amend(&self.from, &question, reporter, sender).await?;
+                intake.settle_answer(&self.from, reporter, &question).await;
+                question
+            }
+            Err(ClaimInDoubt::Contended) => return Err(Problem::busy()),
+            Err(ClaimInDoubt::NotReached) if self.may_be_awaited() => return Err(Problem::store_unavailable()),
+            Err(ClaimInDoubt::NotReached) => return Ok(None),
+        };
         let receipt = intake.keys.receipt(question.report);
         Ok(Some(Told { reply: Reply::Amended { receipt }, report: Some(question.report) }))
+    }
+
+    /// Whether a question can have waited for this message: it is not older than a question gets. Without its time the
+    /// gateway decides how long it tries.
+    fn may_be_awaited(&self) -> bool {
+        let now = self.app.intake.clock.now();
+        let awaited = -OCCURRED_AHEAD_MAX_MICROS..QUESTION_TTL_S * MICROS_PER_SECOND;
+        self.sms.sent_at.is_none_or(|sent_at| awaited.contains(&now.micros_since(sent_at)))
     }
 
     /// When the SMS was sent, if that can be believed; else now.

@@ -18,9 +18,10 @@ mod script;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, FromRedisValue};
+use redis::{Cmd, FromRedisValue, RedisResult};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::error::Elapsed;
 
 use self::connect::Connector;
 use self::failure::Failure;
@@ -31,7 +32,7 @@ use self::questions::{Answer, Asker, Question, Questions};
 use self::script::LuaScript;
 use super::asked::QUESTION_TTL_S;
 use super::memory::MemoryState;
-use super::{Admission, CarrierRate, Granted, NonceTag, Probe};
+use super::{Admission, CarrierRate, Granted, NonceTag, NotReached, Probe};
 use crate::config::fast_url::RedisTarget;
 use crate::domain::clock::{MICROS_PER_DAY, MICROS_PER_SECOND, Moment};
 use crate::domain::report::REPEAT_WINDOW_MICROS;
@@ -62,6 +63,7 @@ pub struct RedisState {
     link: Link,
     keys: Keys,
     asker: Arc<Asker>,
+    replace: LuaScript,
     /// None with a Cluster, where each question finds its own node.
     questions: Option<Arc<Questions>>,
     jobs: Arc<JobQueue>,
@@ -100,7 +102,8 @@ impl RedisState {
             tasks.push(tokio::spawn(keep_running("the asker of questions", ask)));
         }
         let lease_script = LuaScript::new(include_str!("../scripts/lease.lua"));
-        Self { link, keys, asker, questions, jobs, lease_script, tasks, local }
+        let replace = LuaScript::new(include_str!("../scripts/replace.lua"));
+        Self { link, keys, asker, replace, questions, jobs, lease_script, tasks, local }
     }
 
     /// See [`super::FastState::admit`].
@@ -149,25 +152,49 @@ impl RedisState {
     pub async fn put_question(&self, reporter: &[u8; 16], value: Vec<u8>) -> bool {
         let mut command = redis::cmd("SET");
         command.arg(self.keys.question(reporter)).arg(value).arg("EX").arg(QUESTION_TTL_S);
-        self.ask_once::<()>(reporter, &command).await.is_some()
+        self.ask_once::<()>(reporter, &command).await.is_ok()
     }
 
     /// See [`super::FastState::find_question`].
-    pub async fn find_question(&self, reporter: &[u8; 16]) -> Option<Vec<u8>> {
+    pub async fn find_question(&self, reporter: &[u8; 16]) -> Result<Option<Vec<u8>>, NotReached> {
         let mut command = redis::cmd("GET");
         command.arg(self.keys.question(reporter));
-        self.ask_once::<Option<Vec<u8>>>(reporter, &command).await.flatten()
+        self.ask_once(reporter, &command).await
     }
 
-    async fn ask_once<T: FromRedisValue>(&self, reporter: &[u8; 16], command: &Cmd) -> Option<T> {
-        let mut lease = self.link.lease(SlotTag::of_reporter(reporter))?;
-        let failure = match tokio::time::timeout(self.asker.timeout, command.query_async(&mut lease.connection)).await {
-            Ok(Ok(answer)) => return Some(answer),
+    /// See [`super::FastState::replace_question`].
+    pub async fn replace_question(
+        &self,
+        reporter: &[u8; 16],
+        before: &[u8],
+        value: Vec<u8>,
+        kept_s: i64,
+    ) -> Result<bool, NotReached> {
+        let mut lease = self.link.lease(SlotTag::of_reporter(reporter)).ok_or(NotReached)?;
+        let keys = [self.keys.question(reporter)];
+        let fill = |command: &mut Cmd| {
+            command.arg(before).arg(value.as_slice()).arg(kept_s);
+        };
+        let answer = self.replace.call::<bool>(&mut lease.connection, &keys, fill);
+        let answer = tokio::time::timeout(self.asker.timeout, answer).await;
+        self.take_answer(&lease, answer)
+    }
+
+    async fn ask_once<T: FromRedisValue>(&self, reporter: &[u8; 16], command: &Cmd) -> Result<T, NotReached> {
+        let mut lease = self.link.lease(SlotTag::of_reporter(reporter)).ok_or(NotReached)?;
+        let answer = tokio::time::timeout(self.asker.timeout, command.query_async(&mut lease.connection)).await;
+        self.take_answer(&lease, answer)
+    }
+
+    /// No answer is told to the link.
+    fn take_answer<T>(&self, lease: &Lease, answer: Result<RedisResult<T>, Elapsed>) -> Result<T, NotReached> {
+        let failure = match answer {
+            Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => Failure::of(&error),
             Err(_elapsed) => Failure::TimedOut,
         };
-        self.link.report_failure(&lease, failure);
-        None
+        self.link.report_failure(lease, failure);
+        Err(NotReached)
     }
 
     fn keys_of(&self, probe: &Probe) -> [Vec<u8>; 3] {
