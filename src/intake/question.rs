@@ -19,6 +19,8 @@ use crate::domain::vocabulary::{Category, Channel, EventKind};
 use crate::fast::NotReached;
 use crate::fast::asked::{ANSWER_TRIED_S, QUESTION_TTL_S};
 
+/// How long an answer may take, microseconds.
+pub const QUESTION_LIFE_MICROS: i64 = QUESTION_TTL_S * MICROS_PER_SECOND;
 /// Bytes of a question as it is kept: see [`Question::to_bytes`].
 const QUESTION_BYTES: usize = 16 + 1 + 1 + 1 + 16 + 8 + 8 + 4 + 16 + 8 + 1;
 /// Times that a question is read again because somebody else changed it in between.

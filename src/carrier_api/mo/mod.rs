@@ -11,7 +11,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use self::forwarded::{ForwardedSms, Profile};
 use super::authenticate::{Caller, RateFields, authenticate_gateway};
 use super::post_report::insert_rate;
-use crate::domain::clock::{MICROS_PER_SECOND, Moment};
+use crate::domain::clock::Moment;
 use crate::domain::content::Content;
 use crate::domain::mo_reply::Reply;
 use crate::domain::mo_syntax::{self, Keyword, MoMessage, MoReport, Source};
@@ -21,13 +21,12 @@ use crate::domain::sender::Sender;
 use crate::domain::sms_text::international;
 use crate::domain::submission::{OCCURRED_AGE_MAX_MICROS, OCCURRED_AHEAD_MAX_MICROS, Submission};
 use crate::domain::vocabulary::{Channel, Source as Way};
-use crate::fast::asked::QUESTION_TTL_S;
 use crate::http::app::App;
 use crate::http::body::{read_body, refuse};
 use crate::http::form::Parameters;
 use crate::http::problem::Problem;
 use crate::intake::accept::{self, Refused};
-use crate::intake::question::{Claim, ClaimInDoubt, Question};
+use crate::intake::question::{Claim, ClaimInDoubt, QUESTION_LIFE_MICROS, Question};
 
 /// What Jasmin waits for.
 const JASMIN_ACKNOWLEDGED: &str = "ACK/Jasmin";
@@ -274,7 +273,7 @@ impl Conversation<'_> {
     /// gateway decides how long it tries.
     fn may_be_awaited(&self) -> bool {
         let now = self.app.intake.clock.now();
-        let awaited = -OCCURRED_AHEAD_MAX_MICROS..QUESTION_TTL_S * MICROS_PER_SECOND;
+        let awaited = -OCCURRED_AHEAD_MAX_MICROS..QUESTION_LIFE_MICROS;
         self.sms.sent_at.is_none_or(|sent_at| awaited.contains(&now.micros_since(sent_at)))
     }
 
