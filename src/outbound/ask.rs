@@ -11,7 +11,10 @@ use crate::domain::clock::Moment;
 use crate::domain::request::RequestKind;
 use crate::store::StoreError;
 use crate::store::connection::Connection;
-use crate::store::requests::{NewRequest, find_addressee, insert_request, list_open_requests, update_request_body};
+use crate::store::requests::{
+    NewRequest, OpenRequest, find_addressee, insert_request, list_open_requests, update_request_body,
+};
+use crate::store::webhooks::update_body;
 
 /// What a request's sender is sealed for: the `info` of HPKE.
 pub const REQUEST_SEAL_INFO: &[u8] = b"spamgate v1 request sender";
@@ -114,35 +117,52 @@ pub fn ask(connection: &mut Connection, authority: &AuthorityPrivateKey, ask: &A
         due_at: ask.due_at.0,
         body: &body,
     };
-    let event = event_body("request.created", ask.at.0, &body);
+    let event = event_body("request.created", &ask.at.to_rfc3339(), &body);
     if !insert_request(connection, &request, &event, public_key)? {
         return Err(AskError::KeyChanged);
     }
     Ok(id)
 }
 
-/// Seals what a carrier was asked and has not answered to the key it has now, in the transaction in hand. What names no
-/// sender stays as it is, and so does a sender that can no longer be read: the carrier may still hold the key of before.
+/// Seals what a carrier was asked and has not answered to the key it has now, in the transaction in hand, and puts it on its
+/// way again where that was taken back. What names no sender stays as it is, and so does a sender that can no longer be
+/// read: the carrier may still hold the key of before.
 pub(super) fn seal_open_requests(
     connection: &mut Connection,
     authority: &AuthorityPrivateKey,
     carrier_id: &[u8],
     key: &RecipientKey,
 ) -> Result<(), PublishError> {
-    for request in list_open_requests(connection, carrier_id)? {
+    for mut request in list_open_requests(connection, carrier_id)? {
         let mut body: Body = serde_json::from_str(&request.body)?;
-        if body.sender.as_ref().is_none_or(|sender| sender.is_sealed_to(key)) {
-            continue;
+        if seal_anew(connection, authority, &request, &mut body, key)? {
+            request.body = serde_json::to_string(&body)?;
+            update_request_body(connection, &request.id, &request.body)?;
         }
-        let span = CaseSpan {
-            reference: &request.reference,
-            group_key: &request.group_key,
-            opened_seq: request.opened_seq,
-            closed_seq: request.closed_seq,
-        };
-        let Some(sender) = KnownSender::open(connection, authority, &span)? else { continue };
-        body.sender = Some(sender.seal(key, REQUEST_SEAL_INFO, &body.id)?);
-        update_request_body(connection, &request.id, &serde_json::to_string(&body)?)?;
+        let event = event_body("request.created", &body.requested_at, &request.body);
+        update_body(connection, carrier_id, &request.id, &event)?;
     }
     Ok(())
+}
+
+/// Whether there was something to seal anew.
+fn seal_anew(
+    connection: &mut Connection,
+    authority: &AuthorityPrivateKey,
+    request: &OpenRequest,
+    body: &mut Body,
+    key: &RecipientKey,
+) -> Result<bool, PublishError> {
+    if body.sender.as_ref().is_none_or(|sender| sender.is_sealed_to(key)) {
+        return Ok(false);
+    }
+    let span = CaseSpan {
+        reference: &request.reference,
+        group_key: &request.group_key,
+        opened_seq: request.opened_seq,
+        closed_seq: request.closed_seq,
+    };
+    let Some(sender) = KnownSender::open(connection, authority, &span)? else { return Ok(false) };
+    body.sender = Some(sender.seal(key, REQUEST_SEAL_INFO, &body.id)?);
+    Ok(true)
 }

@@ -21,7 +21,7 @@ use crate::store::StoreError;
 use crate::store::building::find_cursor;
 use crate::store::connection::{Connection, write_transaction};
 use crate::store::feed::{self, DecidedRow, TermsRow};
-use crate::store::webhooks::{Event, enqueue};
+use crate::store::webhooks::{Event, enqueue, update_body};
 
 /// What a feed's sender is sealed for: the `info` of HPKE.
 pub const SENDER_SEAL_INFO: &[u8] = b"spamgate v1 feed sender";
@@ -149,12 +149,16 @@ impl Publisher<'_> {
                 row.id,
                 told.as_ref().map(|(is_own, body)| (*is_own, body.as_str())),
             )?;
-            if let (Some((is_own, body)), false) = (&told, replaced) {
-                terms.last_position += 1;
-                feed::insert_item(connection, carrier_id, terms.last_position, row.id, *is_own, body)?;
+            if let Some((is_own, body)) = &told {
                 let id = self.event_id(carrier_id, row);
-                let body = event_body("case.decided", row.decided_at, body);
-                enqueue(connection, &Event { carrier_id, id: id.as_bytes(), body: &body, at: row.decided_at })?;
+                let event = event_body("case.decided", &Moment(row.decided_at).to_rfc3339(), body);
+                if replaced {
+                    update_body(connection, carrier_id, id.as_bytes(), &event)?;
+                } else {
+                    terms.last_position += 1;
+                    feed::insert_item(connection, carrier_id, terms.last_position, row.id, *is_own, body)?;
+                    enqueue(connection, &Event { carrier_id, id: id.as_bytes(), body: &event, at: row.decided_at })?;
+                }
             }
             terms.published_decision = row.id;
         }
@@ -270,8 +274,8 @@ fn made_for(terms: &TermsRow, grant: &Grant) -> Vec<u8> {
 }
 
 /// An event as webhooks carry it, round the JSON of what it is about.
-pub(super) fn event_body(kind: &str, at_micros: i64, data: &str) -> String {
-    format!("{{\"type\":\"{kind}\",\"timestamp\":\"{}\",\"data\":{data}}}", Moment(at_micros).to_rfc3339())
+pub(super) fn event_body(kind: &str, timestamp: &str, data: &str) -> String {
+    format!("{{\"type\":\"{kind}\",\"timestamp\":\"{timestamp}\",\"data\":{data}}}")
 }
 
 fn span(row: &DecidedRow) -> CaseSpan<'_> {

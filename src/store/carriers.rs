@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 
 use super::connection::{Connection, write_transaction};
+use super::feed::make_anew;
 use super::schema::{api_keys, carriers};
 
 /// Keys of a carrier that are good at once: the one in use and the one that replaces it.
@@ -132,15 +133,20 @@ pub fn insert_carrier(connection: &mut Connection, carrier: &CarrierRow, key: &A
     })
 }
 
-/// Changes a carrier's terms. `false` when no carrier of this name may call.
+/// Changes a carrier's terms. When it is to be told of other cases than before, all it was told is made anew. `false` when no
+/// carrier of this name may call.
 ///
 /// # Errors
 /// As the database says.
 pub fn update_carrier(connection: &mut Connection, name: &str, change: &CarrierChange) -> QueryResult<bool> {
-    diesel::update(carriers::table.filter(carriers::name.eq(name)).filter(carriers::revoked_at.is_null()))
-        .set(change)
-        .execute(connection)
-        .map(|rows| rows == 1)
+    write_transaction(connection, |connection| {
+        let good = carriers::table.filter(carriers::name.eq(name)).filter(carriers::revoked_at.is_null());
+        let rows = diesel::update(good).set(change).execute(connection)?;
+        if rows == 1 && (change.scopes.is_some() || change.attests.is_some()) {
+            make_anew(connection, name)?;
+        }
+        Ok(rows == 1)
+    })
 }
 
 /// Adds a key of the carrier with this name, whose id the row gets; unless too many are good already.
@@ -179,13 +185,18 @@ pub fn revoke_api_key(connection: &mut Connection, key_hash: &[u8], now_micros: 
         .map(|rows| rows == 1)
 }
 
-/// Revokes a carrier: none of its keys is good any more. `false` when no carrier of this name may call.
+/// Revokes a carrier: none of its keys is good any more, and what is on its way to its webhooks is taken back. `false` when
+/// no carrier of this name may call.
 ///
 /// # Errors
 /// As the database says.
 pub fn revoke_carrier(connection: &mut Connection, name: &str, now_micros: i64) -> QueryResult<bool> {
-    diesel::update(carriers::table.filter(carriers::name.eq(name)).filter(carriers::revoked_at.is_null()))
-        .set(carriers::revoked_at.eq(now_micros))
-        .execute(connection)
-        .map(|rows| rows == 1)
+    write_transaction(connection, |connection| {
+        let good = carriers::table.filter(carriers::name.eq(name)).filter(carriers::revoked_at.is_null());
+        let rows = diesel::update(good).set(carriers::revoked_at.eq(now_micros)).execute(connection)?;
+        if rows == 1 {
+            make_anew(connection, name)?;
+        }
+        Ok(rows == 1)
+    })
 }

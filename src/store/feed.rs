@@ -2,8 +2,9 @@
 
 use diesel::prelude::*;
 
-use super::connection::Connection;
+use super::connection::{Connection, write_transaction};
 use super::schema::{carriers, case_totals, cases, data_keys, decisions, feed_items, feed_terms, reports};
+use super::webhooks::take_back;
 use crate::crypto::envelope::SealedDataKey;
 
 /// On which terms a carrier is told of cases, and how far it has been told.
@@ -24,15 +25,20 @@ pub struct TermsRow {
     pub last_position: i64,
 }
 
-/// Names a carrier's own numbers beside those it attests. `false` when there is no such carrier.
+/// Names a carrier's own numbers beside those it attests; all it was told is made anew. `false` when there is no such
+/// carrier.
 ///
 /// # Errors
 /// As the database says.
 pub fn put_own_prefixes(connection: &mut Connection, carrier: &str, prefixes: &str) -> QueryResult<bool> {
     let Some(id) = find_carrier_id(connection, carrier)? else { return Ok(false) };
     put_terms_row(connection, &id)?;
-    let set = feed_terms::own_prefixes.eq(prefixes);
-    diesel::update(feed_terms::table.find(&id)).set(set).execute(connection).map(|rows| rows == 1)
+    write_transaction(connection, |connection| {
+        let set = feed_terms::own_prefixes.eq(prefixes);
+        let rows = diesel::update(feed_terms::table.find(&id)).set(set).execute(connection)?;
+        make_anew(connection, carrier)?;
+        Ok(rows == 1)
+    })
 }
 
 /// Sets or takes away the key that a carrier's items are sealed to; all it was told is made anew. `false` when there is no
@@ -43,9 +49,25 @@ pub fn put_own_prefixes(connection: &mut Connection, carrier: &str, prefixes: &s
 pub fn put_public_key(connection: &mut Connection, carrier: &str, key: Option<&[u8]>) -> QueryResult<bool> {
     let Some(id) = find_carrier_id(connection, carrier)? else { return Ok(false) };
     put_terms_row(connection, &id)?;
-    // Also when it is the same again: something may have been sealed to another one in between.
-    let set = (feed_terms::public_key.eq(key), feed_terms::published_for.eq(None::<Vec<u8>>));
-    diesel::update(feed_terms::table.find(&id)).set(set).execute(connection).map(|rows| rows == 1)
+    write_transaction(connection, |connection| {
+        let set = feed_terms::public_key.eq(key);
+        let rows = diesel::update(feed_terms::table.find(&id)).set(set).execute(connection)?;
+        make_anew(connection, carrier)?;
+        Ok(rows == 1)
+    })
+}
+
+/// Has all that a carrier was told made anew, also when its terms are the same again: something may have been made on others
+/// in between. Until then what was put on its way to its webhooks is taken back. Part of the transaction in which the terms
+/// change: it waits for whoever has them locked and tells the carrier something on those of before.
+///
+/// # Errors
+/// As the database says.
+pub fn make_anew(connection: &mut Connection, carrier: &str) -> QueryResult<()> {
+    let Some(id) = find_carrier_id(connection, carrier)? else { return Ok(()) };
+    let set = feed_terms::published_for.eq(None::<Vec<u8>>);
+    diesel::update(feed_terms::table.find(&id)).set(set).execute(connection)?;
+    take_back(connection, &id)
 }
 
 fn put_terms_row(connection: &mut Connection, carrier_id: &[u8]) -> QueryResult<()> {

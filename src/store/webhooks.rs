@@ -4,6 +4,7 @@ use diesel::prelude::*;
 
 use super::connection::{Connection, write_transaction};
 use super::schema::{carriers, webhook_deliveries, webhooks};
+use crate::domain::carrier::{Scope, Scopes};
 
 /// State of a delivery that is to be tried.
 pub const WAITING: &str = "waiting";
@@ -11,6 +12,8 @@ pub const WAITING: &str = "waiting";
 pub const DELIVERED: &str = "delivered";
 /// State of one that is tried no more, until somebody says so.
 pub const DEAD: &str = "dead";
+/// Body of a delivery that was taken back: it is not sent, in whatever state, until it has another.
+const TAKEN_BACK: &str = "";
 
 /// A receiver.
 #[derive(Queryable, Selectable, Insertable, Clone)]
@@ -157,7 +160,38 @@ pub fn enqueue(connection: &mut Connection, event: &Event<'_>) -> QueryResult<()
     Ok(())
 }
 
-/// Lists the receivers for whom something is due.
+/// Takes back all that was put on its way to a carrier, sent or not: it was made on other terms, or sealed to another key.
+/// Part of the transaction in which they change.
+///
+/// # Errors
+/// As the database says.
+pub fn take_back(connection: &mut Connection, carrier_id: &[u8]) -> QueryResult<()> {
+    for webhook_id in list_webhook_ids(connection, carrier_id)? {
+        diesel::update(webhook_deliveries::table.filter(webhook_deliveries::webhook_id.eq(webhook_id)))
+            .set(webhook_deliveries::body.eq(TAKEN_BACK))
+            .execute(connection)?;
+    }
+    Ok(())
+}
+
+/// Makes an event anew wherever it was put on its way to a carrier; when it is tried, and how often, stays.
+///
+/// # Errors
+/// As the database says.
+pub fn update_body(connection: &mut Connection, carrier_id: &[u8], event_id: &[u8], body: &str) -> QueryResult<()> {
+    for webhook_id in list_webhook_ids(connection, carrier_id)? {
+        diesel::update(webhook_deliveries::table.find((webhook_id, event_id)))
+            .set(webhook_deliveries::body.eq(body))
+            .execute(connection)?;
+    }
+    Ok(())
+}
+
+fn list_webhook_ids(connection: &mut Connection, carrier_id: &[u8]) -> QueryResult<Vec<Vec<u8>>> {
+    webhooks::table.filter(webhooks::carrier_id.eq(carrier_id)).select(webhooks::id).load(connection)
+}
+
+/// Lists the receivers for whom something is due, of carriers that may read it in the feed at this moment.
 ///
 /// # Errors
 /// As the database says.
@@ -165,13 +199,22 @@ pub fn list_due_webhooks(connection: &mut Connection, now: i64) -> QueryResult<V
     let due: Vec<Vec<u8>> = webhook_deliveries::table
         .filter(webhook_deliveries::state.eq(WAITING))
         .filter(webhook_deliveries::due_at.le(now))
+        .filter(webhook_deliveries::body.ne(TAKEN_BACK))
         .select(webhook_deliveries::webhook_id)
         .distinct()
         .load(connection)?;
     let mut rows = Vec::with_capacity(due.len());
     for id in due {
-        let row = webhooks::table.find(id).select(WebhookRow::as_select()).first::<WebhookRow>(connection)?;
-        rows.extend(row.disabled_at.is_none().then_some(row));
+        let called = webhooks::table
+            .inner_join(carriers::table)
+            .filter(webhooks::id.eq(id))
+            .filter(webhooks::disabled_at.is_null())
+            .filter(carriers::revoked_at.is_null())
+            .select((WebhookRow::as_select(), carriers::scopes))
+            .first::<(WebhookRow, String)>(connection)
+            .optional()?;
+        let may_read = |scopes: &str| Scopes::parse(scopes).is_ok_and(|scopes| scopes.has(Scope::Feed));
+        rows.extend(called.filter(|(_, scopes)| may_read(scopes)).map(|(row, _)| row));
     }
     Ok(rows)
 }
@@ -207,6 +250,7 @@ pub fn claim_due(
                 .filter(webhook_deliveries::webhook_id.eq(webhook_id))
                 .filter(webhook_deliveries::state.eq(WAITING))
                 .filter(webhook_deliveries::due_at.le(now))
+                .filter(webhook_deliveries::body.ne(TAKEN_BACK))
                 .order(webhook_deliveries::due_at)
                 .limit(limit)
                 .select(columns)
@@ -215,6 +259,7 @@ pub fn claim_due(
                 .filter(webhook_deliveries::webhook_id.eq(webhook_id))
                 .filter(webhook_deliveries::state.eq(WAITING))
                 .filter(webhook_deliveries::due_at.le(now))
+                .filter(webhook_deliveries::body.ne(TAKEN_BACK))
                 .order(webhook_deliveries::due_at)
                 .limit(limit)
                 .select(columns)
@@ -322,7 +367,8 @@ pub fn list_dead(connection: &mut Connection, limit: i64) -> QueryResult<Vec<Dea
         .load(connection)
 }
 
-/// Puts what is dead (or, with an event, that one in any state) on its way again, as if it were new. How many.
+/// Puts what is dead (or, with an event, that one in any state) on its way again, as if it were new; but for what was taken
+/// back. How many.
 ///
 /// # Errors
 /// As the database says.
@@ -333,7 +379,9 @@ pub fn replay(connection: &mut Connection, webhook_id: &[u8], event: Option<&[u8
         webhook_deliveries::due_at.eq(now),
         webhook_deliveries::changed_at.eq(now),
     );
-    let of_webhook = webhook_deliveries::table.filter(webhook_deliveries::webhook_id.eq(webhook_id));
+    let of_webhook = webhook_deliveries::table
+        .filter(webhook_deliveries::webhook_id.eq(webhook_id))
+        .filter(webhook_deliveries::body.ne(TAKEN_BACK));
     match event {
         Some(event) => {
             diesel::update(of_webhook.filter(webhook_deliveries::event_id.eq(event))).set(again).execute(connection)
@@ -342,7 +390,7 @@ pub fn replay(connection: &mut Connection, webhook_id: &[u8], event: Option<&[u8
     }
 }
 
-/// Forgets what was delivered before one moment or given up before another.
+/// Forgets what was delivered before one moment, or given up or taken back before another.
 ///
 /// # Errors
 /// As the database says.
@@ -353,5 +401,9 @@ pub fn sweep(connection: &mut Connection, delivered_before: i64, dead_before: i6
             .filter(webhook_deliveries::changed_at.lt(before));
         diesel::delete(old).execute(connection)?;
     }
-    Ok(())
+    let taken_back = webhook_deliveries::table
+        .filter(webhook_deliveries::state.eq(WAITING))
+        .filter(webhook_deliveries::body.eq(TAKEN_BACK))
+        .filter(webhook_deliveries::changed_at.lt(dead_before));
+    diesel::delete(taken_back).execute(connection).map(|_| ())
 }

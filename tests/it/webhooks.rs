@@ -1,5 +1,6 @@
 //! Calling carriers, with real receivers and a clock that is turned by hand.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -10,14 +11,17 @@ use spamgate::domain::clock::Moment;
 use spamgate::domain::request::RequestKind;
 use spamgate::domain::vocabulary::{CaseStatus, ReasonClass};
 use spamgate::outbound::ask::REQUEST_SEAL_INFO;
+use spamgate::outbound::publish::SENDER_SEAL_INFO;
 use spamgate::outbound::signature::wait_after;
+use spamgate::store::carriers::CarrierChange;
 use spamgate::store::schema::{feed_items, webhook_deliveries};
 use spamgate::store::webhooks::{self, WebhookRow, replay, rotate_secret};
 use spamgate::telemetry::metrics::OutcomeLabel;
 use uuid::Uuid;
 
 use crate::support::{
-    Carrier, Engine, FeedKey, PostgresServer, Receiver, Reply, TestApp, on_every_engine, report, spamgate, wait_until,
+    Carrier, Engine, FeedKey, PostgresServer, Received, Receiver, Reply, TestApp, on_every_engine, report, spamgate,
+    wait_until,
 };
 
 const KEY: FeedKey = FeedKey::new(7);
@@ -127,6 +131,73 @@ fn is_written_down(app: &TestApp, (state, _, due_at, result): &Delivery) -> bool
     state != "waiting" || (result.is_some() && *due_at != now(app) + 300_000_000)
 }
 
+/// The bodies of all that was put on its way, by event.
+fn bodies(app: &TestApp, webhook: Uuid) -> Vec<String> {
+    webhook_deliveries::table
+        .filter(webhook_deliveries::webhook_id.eq(webhook.as_bytes().as_slice()))
+        .order(webhook_deliveries::event_id)
+        .select(webhook_deliveries::body)
+        .load(&mut app.connection())
+        .unwrap()
+}
+
+fn put_bodies(app: &TestApp, webhook: Uuid, body: &str) {
+    diesel::update(webhook_deliveries::table)
+        .filter(webhook_deliveries::webhook_id.eq(webhook.as_bytes().as_slice()))
+        .set(webhook_deliveries::body.eq(body))
+        .execute(&mut app.connection())
+        .unwrap();
+}
+
+/// Whether the key opens the sender in a message.
+fn opens(key: &FeedKey, body: &str) -> bool {
+    let Ok(message) = serde_json::from_str::<serde_json::Value>(body) else { return false };
+    let info = if message["type"] == "request.created" { REQUEST_SEAL_INFO } else { SENDER_SEAL_INFO };
+    key.open_for(info, &message["data"]).is_some()
+}
+
+/// More than the wait after any of the first attempts.
+const ROUND: Duration = Duration::from_secs(3 * 3_600);
+
+/// A receiver of the carrier `local` that failed to take its only message, and one of another carrier that fails all along:
+/// once that one was called again, everything else that was due has been looked at, too.
+struct Failing {
+    app: TestApp,
+    receiver: Receiver,
+    webhook: Uuid,
+    other: Uuid,
+    _other_receiver: Receiver,
+}
+
+impl Failing {
+    async fn with_one_decision(engine: Engine) -> Self {
+        let app = gateway(engine).await;
+        let other_carrier = app.add_carrier_attesting("vina", "+8491");
+        app.grant_feed(&other_carrier, "feed_all", "", Some(&OTHER_KEY));
+        let refusing = || Receiver::answering(Reply::status("503 Service Unavailable"));
+        let (receiver, other_receiver) = (refusing().await, refusing().await);
+        let (webhook, other) = (add(&app, &receiver.url), add_for(&app, &other_carrier, &other_receiver.url));
+        app.uphold("r-1", "0985931054").await;
+        tried(&app, webhook, 1).await;
+        tried(&app, other, 1).await;
+        Self { app, receiver, webhook, other, _other_receiver: other_receiver }
+    }
+
+    /// Neither time nor the operator has the message sent.
+    async fn is_left_out_of_round(&self, attempts: i32) {
+        let event = self.receiver.received()[0].id().parse::<Uuid>().unwrap();
+        if bodies(&self.app, self.webhook) == [""] {
+            for event in [None, Some(event.as_bytes().as_slice())] {
+                let replayed = replay(&mut self.app.connection(), self.webhook.as_bytes(), event, now(&self.app));
+                assert_eq!(replayed.unwrap(), 0);
+            }
+        }
+        self.app.advance(ROUND);
+        tried(&self.app, self.other, attempts).await;
+        assert_eq!((self.receiver.received().len(), deliveries(&self.app, self.webhook)[0].1), (1, 1));
+    }
+}
+
 on_every_engine! {
     async fn a_decision_is_sent_once_signed_and_says_what_the_feed_says(engine: Engine) {
         let app = gateway(engine).await;
@@ -230,6 +301,67 @@ on_every_engine! {
         let received = receiver.received();
         assert_eq!(received.len(), 11);
         assert!(received.iter().all(|sent| sent.id() == event.to_string() && sent.is_signed_with(SECRET)));
+    }
+
+    async fn a_revoked_carrier_is_called_no_more(engine: Engine) {
+        let failing = Failing::with_one_decision(engine).await;
+        let Failing { app, receiver, webhook, .. } = &failing;
+        receiver.answer(Reply::status("200 OK"));
+        app.revoke_carrier("local");
+        assert_eq!(bodies(app, *webhook), [""]);
+        failing.is_left_out_of_round(2).await;
+        // As if it had been put on its way at the moment of the revocation.
+        put_bodies(app, *webhook, "{}");
+        failing.is_left_out_of_round(3).await;
+    }
+
+    async fn what_a_carrier_may_not_read_any_more_is_not_sent_until_it_may_again(engine: Engine) {
+        let failing = Failing::with_one_decision(engine).await;
+        let Failing { app, receiver, webhook, .. } = &failing;
+        receiver.answer(Reply::status("200 OK"));
+        // The sender is no number of its own.
+        app.grant_feed(app.local(), "feed", "", Some(&OTHER_KEY));
+        failing.is_left_out_of_round(2).await;
+        assert_eq!(bodies(app, *webhook), [""]);
+        let scopes = |scopes: &str| CarrierChange { scopes: Some(scopes.to_owned()), ..CarrierChange::default() };
+        app.change_carrier("local", &scopes("report"));
+        put_bodies(app, *webhook, "{}");
+        failing.is_left_out_of_round(3).await;
+        app.change_carrier("local", &scopes("report,feed_all"));
+        let sent = receiver.wait_for(2).await;
+        assert_eq!(sent[1].id(), sent[0].id());
+        assert_eq!(OTHER_KEY.open(&sent[1].json["data"]).as_deref(), Some("msisdn:+84985931054"));
+        assert_eq!(KEY.open(&sent[1].json["data"]), None);
+    }
+
+    async fn with_another_key_nothing_is_sent_or_kept_that_the_one_before_opens(engine: Engine) {
+        let failing = Failing::with_one_decision(engine).await;
+        let Failing { app, receiver, webhook, .. } = &failing;
+        let prompt = Receiver::start().await;
+        let delivered = add(app, &prompt.url);
+        let reference = app.uphold("r-2", "0985931052").await;
+        app.ask(&reference, "local", RequestKind::CheckSubscriber).unwrap();
+        prompt.wait_for(2).await;
+        receiver.wait_for(3).await;
+        wait_until("all is tried", SENT_WITHIN, async || {
+            let all = [deliveries(app, *webhook), deliveries(app, delivered)].concat();
+            all.len() == 5 && all.iter().all(|delivery| is_written_down(app, delivery))
+        })
+        .await;
+        let kept = || [bodies(app, *webhook), bodies(app, delivered)].concat();
+        let opened = |key: &FeedKey| kept().iter().filter(|body| opens(key, body)).count();
+        assert_eq!((opened(&KEY), opened(&OTHER_KEY)), (5, 0));
+        app.grant_feed(app.local(), "feed_all", "", Some(&OTHER_KEY));
+        assert_eq!(opened(&KEY), 0);
+        wait_until("all is sealed anew", SENT_WITHIN, async || opened(&OTHER_KEY) == 5).await;
+        receiver.answer(Reply::status("200 OK"));
+        app.advance(ROUND);
+        let sent = receiver.wait_for(6).await;
+        assert!(sent[..3].iter().all(|sent| opens(&KEY, &sent.text)));
+        assert!(sent[3..].iter().all(|sent| opens(&OTHER_KEY, &sent.text)));
+        let ids = |sent: &[Received]| sent.iter().map(|sent| sent.id().to_owned()).collect::<BTreeSet<String>>();
+        assert_eq!(ids(&sent[..3]), ids(&sent[3..]));
+        prompt.wait_for(2).await;
     }
 
     async fn a_receiver_that_is_gone_is_called_no_more(engine: Engine) {
@@ -346,7 +478,7 @@ async fn two_nodes_send_each_message_once_and_one_takes_over_from_the_other() {
         app.uphold(&format!("r-{index}"), &format!("09859310{index:02}")).await;
     }
     let received = receiver.wait_for(30).await;
-    let ids: std::collections::BTreeSet<&str> = received.iter().map(|received| received.id()).collect();
+    let ids: BTreeSet<&str> = received.iter().map(|received| received.id()).collect();
     assert_eq!(ids.len(), 30);
     wait_until("all is written down", SENT_WITHIN, async || {
         deliveries(&app, webhook).iter().all(|delivery| delivery.0 == "delivered" && delivery.1 == 1)

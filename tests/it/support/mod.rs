@@ -33,7 +33,7 @@ pub use kannel::Kannel;
 pub use load::{Door, Load, REFUSED_WITHIN, Tally, an_hour_ago, stored_ids, without_limits};
 pub use postgres_server::{Database, PostgresServer, Recovery};
 pub use raw::Raw;
-pub use receiver::{Receiver, Reply};
+pub use receiver::{Received, Receiver, Reply};
 pub use redis_cluster::RedisCluster;
 pub use redis_sentinels::RedisSentinels;
 pub use redis_server::{AnyRedis, RedisServer};
