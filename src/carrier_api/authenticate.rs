@@ -466,7 +466,7 @@ mod tests {
     fn registry() -> CarrierRegistry {
         let (per_second, burst) = (NonZeroU32::MIN, NonZeroU32::MIN);
         let ring = KeyRing::new(&Secret::new([1; 32]), 1, &Secret::new([2; 32]));
-        CarrierRegistry::new(CarrierDefaults { per_second, burst }, Clock::mock(Moment(0)), Arc::new(ring))
+        CarrierRegistry::new(CarrierRate { per_second, burst }, None, Clock::mock(Moment(0)), Arc::new(ring))
     }
 
     /// What a look that begins now finds when this key is good.
