@@ -2,7 +2,7 @@
 //!
 //! Each operation is one file in `paths/`, put together here once. An operation names the problems it can answer by
 //! their codes (`x-problems`, with sets of `problems.json`); their responses are made from that. To add a route, add its
-//! file to [`OPERATIONS`]: tests compare the document with the router and with real answers.
+//! file to `OPERATIONS`: tests compare the document with the router and with real answers.
 
 mod page;
 
