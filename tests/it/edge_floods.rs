@@ -44,6 +44,8 @@ async fn others_are_served_and_memory_is_bounded() {
     let data = gateway.keys().parent().unwrap().display().to_string();
     let added = spamgate(&["--data", &data, "carrier", "add", "good", "--json"]).await.expect_json();
     let good_key = added["api_key"].as_str().unwrap().to_owned();
+    // A new key is known within half a second.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let address: SocketAddr = url.strip_prefix("http://").unwrap().parse().unwrap();
 
     let over = Arc::new(AtomicBool::new(false));
