@@ -34,9 +34,10 @@ use crate::intake::journal_queue::{JournalQueue, QueueLimits};
 use crate::intake::journal_writer::{JournalWriter, WriterParts};
 use crate::outbound::address::Resolver;
 use crate::outbound::deliver::Courier;
-use crate::outbound::desk::{Desk, DeskParts};
-use crate::outbound::dispatch::{DispatchParts, Dispatcher};
+use crate::outbound::desk::{self, DeskParts};
+use crate::outbound::dispatch::{self, DispatchParts};
 use crate::outbound::standing::Standing;
+use crate::outbound::stopping::Running;
 use crate::store::connection::{Connection, ReadPool, StoreLocation};
 use crate::store::usage::add_usage;
 use crate::store::{StoreError, journal, keys};
@@ -200,8 +201,8 @@ pub struct Gateway {
 struct Workers {
     writer: Option<Arc<JournalWriter>>,
     builder: Option<Arc<BuilderThread>>,
-    desk: Option<Arc<Desk>>,
-    dispatcher: Option<Arc<Dispatcher>>,
+    desk: Option<Arc<Running>>,
+    dispatcher: Option<Arc<Running>>,
 }
 
 /// Starts the gateway. Must be called within a Tokio runtime. Waits for a database that cannot be reached yet.
@@ -263,14 +264,14 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
     }
     let outbound = Arc::new(Standing { tells: keys.authority_private.is_some(), ..Standing::default() });
     if let Some(authority) = keys.authority_private {
-        workers.desk = Some(Arc::new(Desk::start(DeskParts {
+        workers.desk = Some(Arc::new(desk::start(DeskParts {
             location: location.clone(),
             authority,
             ring: Arc::clone(&ring),
             standing: Arc::clone(&outbound),
         })?));
         let timeout = Duration::from_millis(config.webhooks.timeout_ms);
-        workers.dispatcher = Some(Arc::new(Dispatcher::start(DispatchParts {
+        workers.dispatcher = Some(Arc::new(dispatch::start(DispatchParts {
             location: location.clone(),
             ring: Arc::clone(&ring),
             clock: clock.clone(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::publish::{PublishError, Publisher};
 use super::standing::Standing;
-use super::stopping::Stopping;
+use super::stopping::{Running, Stopping};
 use crate::crypto::envelope::AuthorityPrivateKey;
 use crate::crypto::key_ring::KeyRing;
 use crate::store::StoreError;
@@ -16,8 +16,6 @@ use crate::store::connection::{Connection, StoreLocation};
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long after a failure it tries again.
 const RETRY_WAIT: Duration = Duration::from_secs(2);
-/// How long a stop waits for the transaction in hand.
-const STOP_WAIT: Duration = Duration::from_secs(5);
 
 /// What the desk works with.
 pub struct DeskParts {
@@ -31,43 +29,17 @@ pub struct DeskParts {
     pub standing: Arc<Standing>,
 }
 
-/// A running desk; stops when told or dropped.
-pub struct Desk {
-    stopping: Arc<Stopping>,
-}
-
-impl Desk {
-    /// Starts it. It opens a connection of its own, again after each failure.
-    ///
-    /// # Errors
-    /// When no thread can be started.
-    pub fn start(parts: DeskParts) -> Result<Self, StoreError> {
-        let stopping = Arc::<Stopping>::default();
-        let shared = Arc::clone(&stopping);
-        let run = move || {
-            if std::panic::catch_unwind(AssertUnwindSafe(|| work(&parts, &shared))).is_err() {
-                parts.standing.desk.breaks_down();
-                tracing::error!("telling carriers panicked: nothing is told until the gateway is started again");
-            }
-            shared.end();
-        };
-        std::thread::Builder::new().name("outbound".to_owned()).spawn(run).map_err(StoreError::Thread)?;
-        Ok(Self { stopping })
-    }
-
-    /// Lets the transaction in hand finish, then stops.
-    pub fn stop(&self) {
-        self.stopping.stop(STOP_WAIT);
-    }
-}
-
-impl Drop for Desk {
-    fn drop(&mut self) {
-        // Once waited for is enough: it may hang.
-        if !self.stopping.is_told() {
-            self.stop();
+/// Starts the desk. It opens a connection of its own, again after each failure.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn start(parts: DeskParts) -> Result<Running, StoreError> {
+    Running::start("outbound", move |stopping| {
+        if std::panic::catch_unwind(AssertUnwindSafe(|| work(&parts, stopping))).is_err() {
+            parts.standing.desk.breaks_down();
+            tracing::error!("telling carriers panicked: nothing is told until the gateway is started again");
         }
-    }
+    })
 }
 
 fn work(parts: &DeskParts, stopping: &Stopping) {

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::deliver::{Courier, Message};
 use super::signature::{sign, wait_after};
 use super::standing::Standing;
-use super::stopping::Stopping;
+use super::stopping::{Running, Stopping};
 use crate::crypto::key_ring::KeyRing;
 use crate::crypto::stored_secret::SecretOf;
 use crate::domain::clock::{Clock, MICROS_PER_DAY, MICROS_PER_SECOND};
@@ -38,9 +38,8 @@ const RECEIVERS_AT_ONCE: usize = 64;
 /// How long what was delivered, and what was given up, is kept.
 const DELIVERED_KEPT_MICROS: i64 = 7 * MICROS_PER_DAY;
 const DEAD_KEPT_MICROS: i64 = 30 * MICROS_PER_DAY;
-/// How long a stop waits for answers, and how long for the thread.
+/// How long a stop waits for answers.
 const LAST_ANSWERS_WAIT: Duration = Duration::from_secs(3);
-const STOP_WAIT: Duration = Duration::from_secs(5);
 /// How often the rest is swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 /// The status by which a receiver says that it wants no more.
@@ -62,48 +61,23 @@ pub struct DispatchParts {
     pub metrics: Arc<Metrics>,
 }
 
-/// A running dispatcher; stops when told or dropped.
-pub struct Dispatcher {
-    stopping: Arc<Stopping>,
-}
-
-impl Dispatcher {
-    /// Starts it, on a thread and a runtime of its own.
-    ///
-    /// # Errors
-    /// When no thread can be started.
-    pub fn start(parts: DispatchParts) -> Result<Self, StoreError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StoreError::Thread)?;
-        let stopping = Arc::<Stopping>::default();
-        let told = Arc::clone(&stopping);
+/// Starts the dispatcher, on a thread and a runtime of its own. When it is told to stop, it lets what is being sent be
+/// answered, for a while, and gives back what is not sent yet.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn start(parts: DispatchParts) -> Result<Running, StoreError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StoreError::Thread)?;
+    Running::start("webhooks", move |stopping| {
         let standing = Arc::clone(&parts.standing);
-        let run = move || {
-            let work = AssertUnwindSafe(|| runtime.block_on(work(Arc::new(parts), Arc::clone(&told))));
-            if std::panic::catch_unwind(work).is_err() {
-                standing.webhooks.breaks_down();
-                tracing::error!("webhooks panicked: nothing is sent until the gateway is started again");
-            }
-            // A look-up of a name may hang; nobody waits for it.
-            runtime.shutdown_background();
-            told.end();
-        };
-        std::thread::Builder::new().name("webhooks".to_owned()).spawn(run).map_err(StoreError::Thread)?;
-        Ok(Self { stopping })
-    }
-
-    /// Lets what is being sent be answered, for a while, and gives back what is not sent yet.
-    pub fn stop(&self) {
-        self.stopping.stop(STOP_WAIT);
-    }
-}
-
-impl Drop for Dispatcher {
-    fn drop(&mut self) {
-        // Once waited for is enough: it may hang.
-        if !self.stopping.is_told() {
-            self.stop();
+        let work = AssertUnwindSafe(|| runtime.block_on(work(Arc::new(parts), Arc::clone(stopping))));
+        if std::panic::catch_unwind(work).is_err() {
+            standing.webhooks.breaks_down();
+            tracing::error!("webhooks panicked: nothing is sent until the gateway is started again");
         }
-    }
+        // A look-up of a name may hang; nobody waits for it.
+        runtime.shutdown_background();
+    })
 }
 
 async fn work(parts: Arc<DispatchParts>, stopping: Arc<Stopping>) {

@@ -1,8 +1,49 @@
-//! Telling a thread to stop, and waiting for it.
+//! A thread that can be told to stop, and waiting for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
+
+use crate::store::StoreError;
+
+/// How long a stop waits for what the thread has in hand.
+const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// A running thread; stops when told or dropped.
+pub struct Running {
+    stopping: Arc<Stopping>,
+}
+
+impl Running {
+    /// Starts a thread of this name, which looks whether it is to stop.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(name: &str, work: impl FnOnce(&Arc<Stopping>) + Send + 'static) -> Result<Self, StoreError> {
+        let stopping = Arc::<Stopping>::default();
+        let told = Arc::clone(&stopping);
+        let run = move || {
+            work(&told);
+            told.end();
+        };
+        std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(StoreError::Thread)?;
+        Ok(Self { stopping })
+    }
+
+    /// Lets the thread finish what it has in hand, for a while, and end.
+    pub fn stop(&self) {
+        self.stopping.stop(STOP_WAIT);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Once waited for is enough: it may hang.
+        if !self.stopping.is_told() {
+            self.stop();
+        }
+    }
+}
 
 /// What a thread and its owner share.
 #[derive(Default)]
@@ -26,13 +67,13 @@ impl Stopping {
     }
 
     /// Says that the thread has ended.
-    pub fn end(&self) {
+    fn end(&self) {
         *self.has_ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.changed.notify_all();
     }
 
     /// Tells the thread to stop, and waits for it, but not for ever: it may hang in the database.
-    pub fn stop(&self, wait_at_most: Duration) {
+    fn stop(&self, wait_at_most: Duration) {
         {
             // Under the lock, or a thread that is about to sleep would not hear it.
             let _ended = self.has_ended.lock().unwrap_or_else(PoisonError::into_inner);
