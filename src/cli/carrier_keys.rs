@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Subcommand;
 use serde::Serialize;
 
+use crate::crypto::to_hex;
 use crate::domain::clock::Moment;
 use crate::enrol::add_api_key;
 use crate::store::carriers::{ApiKeyRow, find_carrier, list_api_keys, revoke_api_key};
@@ -62,8 +63,7 @@ impl From<&ApiKeyRow> for Listed {
 }
 
 fn id_of(row: &ApiKeyRow) -> String {
-    let hex: String = row.key_hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    hex.get(..KEY_ID_DIGITS).unwrap_or_default().to_owned()
+    to_hex(&row.key_hash).get(..KEY_ID_DIGITS).unwrap_or_default().to_owned()
 }
 
 fn list(connection: &mut Connection, carrier: &str) -> anyhow::Result<Vec<ApiKeyRow>> {

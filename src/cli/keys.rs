@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::Subcommand;
 
 use crate::config::Config;
+use crate::crypto::to_hex;
 use crate::startup;
 use crate::store::keys::list_key_checks;
 
@@ -26,19 +27,18 @@ pub(super) fn run(command: KeysCommand, config: &Config, data: &Path) -> anyhow:
     anyhow::ensure!(!list_key_checks(&mut connection)?.is_empty(), "there are no keys yet: start the gateway once");
     let mut opened = startup::open(config, data)?;
     let directory = startup::key_directory(config, data);
-    let hex = |value: &[u8]| value.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let mut out = io::stdout().lock();
     let checks = list_key_checks(&mut opened.connection)?;
     if json {
         let rows: Vec<_> = checks
             .iter()
-            .map(|check| serde_json::json!({ "name": check.name, "check_value": hex(&check.value) }))
+            .map(|check| serde_json::json!({ "name": check.name, "check_value": to_hex(&check.value) }))
             .collect();
         writeln!(out, "{}", serde_json::to_string_pretty(&rows)?)?;
     } else {
         writeln!(out, "Key files in {}, checked against the database:", directory.display())?;
         for check in &checks {
-            writeln!(out, "  {:<12} {}", check.name, hex(&check.value))?;
+            writeln!(out, "  {:<12} {}", check.name, to_hex(&check.value))?;
         }
     }
     Ok(())

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::envelope::{AuthorityPrivateKey, AuthorityPublicKey, EnvelopeError};
 use super::key_ring::KeyRing;
 use super::mac::{MacKey, Secret};
+use super::to_hex;
 
 /// First line of a key file.
 const HEADER: &str = "spamgate key v1";
@@ -255,15 +256,6 @@ fn make_secret(directory: &Path, path: &Path, purpose: &'static str) -> Result<S
     fs::rename(&beside, path).map_err(io)?;
     fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(io)?;
     Ok(secret)
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
-        // Writing to a String does not fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 fn from_hex(text: &str) -> Option<Secret> {

@@ -52,6 +52,7 @@ impl MacKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::to_hex;
 
     #[test]
     fn different_lists_of_parts_never_read_the_same() {
@@ -74,7 +75,7 @@ mod tests {
         // Computed apart with Python's hmac and hashlib: HKDF(salt none, ikm 32 x 0x0b, info "test"), then
         // HMAC over 00000003 "abc".
         let key = MacKey::derive(&Zeroizing::new([0x0b; 32]), "test");
-        let hex: String = key.tag::<32>(&[b"abc"]).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = to_hex(&key.tag::<32>(&[b"abc"]));
         assert_eq!(hex, "fc790a7f1ad49d36f69c83adac0616d4bcb3322bba088f482aab887f9fe54a07");
     }
 }

@@ -7,3 +7,14 @@ pub mod mac;
 pub mod recipient;
 pub mod signing;
 pub mod stored_secret;
+
+/// The bytes as hexadecimal digits, small ones.
+#[must_use]
+pub fn to_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
+        // Writing to a String does not fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

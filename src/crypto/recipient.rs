@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::envelope::EnvelopeError;
 use super::mac::Secret;
+use super::to_hex;
 
 type SealKem = hpke::kem::X25519HkdfSha256;
 type SealKdf = hpke::kdf::HkdfSha256;
@@ -37,7 +38,7 @@ impl RecipientKey {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, EnvelopeError> {
         let key = <SealKem as Kem>::PublicKey::from_bytes(bytes).map_err(|_| EnvelopeError::BadAuthorityKey)?;
         let digest = Sha256::digest(bytes);
-        let id = digest.iter().take(KEY_ID_BYTES).map(|byte| format!("{byte:02x}")).collect();
+        let id = to_hex(digest.get(..KEY_ID_BYTES).unwrap_or(&digest));
         let recipient = Self { key, id };
         // Some points of the curve agree on nothing secret: only sealing finds them.
         recipient.seal(b"", b"", "").map_err(|_| EnvelopeError::BadAuthorityKey)?;
@@ -163,7 +164,7 @@ mod tests {
     #[test]
     fn a_key_is_read_as_base64_or_hexadecimal_and_refused_when_it_keeps_no_secret() {
         let (_, public) = pair(7);
-        let hex: String = public.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = to_hex(&public);
         let (from_hex, _) = RecipientKey::from_text(&hex).ok().unwrap();
         let (from_base64, bytes) = RecipientKey::from_text(&STANDARD.encode(&public)).ok().unwrap();
         assert_eq!((from_hex.id(), bytes), (from_base64.id(), public));

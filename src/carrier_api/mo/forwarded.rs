@@ -4,6 +4,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header;
 use sha2::{Digest, Sha256};
 
+use crate::crypto::to_hex;
 use crate::domain::clock::{MICROS_PER_SECOND, Moment};
 use crate::domain::sms_text::Alphabet;
 use crate::http::form::{Parameters, decode_hex};
@@ -140,7 +141,7 @@ fn digest_hex(parts: &[&[u8]]) -> String {
         digest.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         digest.update(part);
     }
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    to_hex(&digest.finalize())
 }
 
 fn charset_of_body(request: &HttpRequest) -> Option<&str> {
