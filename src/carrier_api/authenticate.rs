@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest, Sha256};
@@ -17,8 +17,7 @@ use uuid::Uuid;
 
 use super::limits::{CarrierLimit, Leases};
 use super::signatures::nonces::NonceMemory;
-use super::signatures::verify::Signed;
-use super::signatures::verify::{SignatureFault, SigningKey};
+use super::signatures::verify::{SignatureFault, Signed, SigningKey};
 use super::signatures::{check_signature, claim_nonce};
 use super::usage::{Usage, UsageBook};
 use crate::crypto::key_ring::KeyRing;
@@ -139,6 +138,14 @@ pub struct RateFields {
     pub policy: HeaderValue,
     /// `RateLimit`.
     pub limit: HeaderValue,
+}
+
+impl RateFields {
+    /// Adds them to an answer.
+    pub fn insert_into(&self, headers: &mut HeaderMap) {
+        headers.insert(HeaderName::from_static("ratelimit-policy"), self.policy.clone());
+        headers.insert(HeaderName::from_static("ratelimit"), self.limit.clone());
+    }
 }
 
 impl Carrier {

@@ -15,16 +15,17 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use tokio::time::{Instant, Sleep};
 
+use super::answering::{answer_or_refuse, with_rate};
 use super::authenticate::{Caller, RateFields, authenticate};
 use super::batch_gate::BatchPass;
 use super::batch_window::{Place, Window};
-use super::post_report::{RENUMBERED_NOTICE, insert_rate};
+use super::post_report::RENUMBERED_NOTICE;
 use crate::domain::carrier::Scope;
 use crate::domain::submission::{RawReport, Submission};
 use crate::domain::vocabulary::Source;
 use crate::http::answer_stream::{AnswerWriter, answer_stream};
 use crate::http::app::App;
-use crate::http::body::{BodyLimits, MediaType, check_media_type, parse_json, read_already, read_body, refuse};
+use crate::http::body::{BodyLimits, MediaType, check_media_type, parse_json, read_already, read_body};
 use crate::http::lines::{End, Line, LineLimits, Lines};
 use crate::http::problem::{Problem, ProblemPart};
 use crate::intake::accept::{Accepted, Sender};
@@ -67,19 +68,16 @@ pub async fn post_batch(request: HttpRequest, body: web::Payload, app: web::Data
                 Ok(body) => body,
                 Err((problem, unread)) => {
                     carrier.count_refused(&problem);
-                    problem.count(&app.metrics);
-                    return refuse(problem.with_rate_unless_set(rate), unread);
+                    return answer_or_refuse(with_rate(Err(problem), rate), unread, &app);
                 }
             };
-            let mut response = HttpResponse::Ok();
-            insert_rate(&mut response, &rate);
-            response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(MediaType::Ndjson.as_str())));
-            response.body(answer_stream(move |answers| Batch::new(app, carrier, body, answers, pass).run()))
+            let mut response = HttpResponse::Ok()
+                .insert_header((header::CONTENT_TYPE, HeaderValue::from_static(MediaType::Ndjson.as_str())))
+                .body(answer_stream(move |answers| Batch::new(app, carrier, body, answers, pass).run()));
+            rate.insert_into(response.headers_mut());
+            response
         }
-        Err(problem) => {
-            problem.count(&app.metrics);
-            refuse(problem, body)
-        }
+        Err(problem) => answer_or_refuse(Err(problem), body, &app),
     }
 }
 

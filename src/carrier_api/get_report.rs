@@ -3,12 +3,11 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use super::authenticate::{Caller, authenticate};
-use super::post_report::insert_rate;
+use super::answering::{answer_carrier, answer_or_refuse};
+use super::authenticate::Caller;
 use crate::domain::carrier::Scope;
 use crate::domain::report::ReportId;
 use crate::http::app::App;
-use crate::http::body::refuse;
 use crate::http::problem::Problem;
 use crate::store::reports::{FoundReport, LookUp, find_report};
 
@@ -30,33 +29,18 @@ struct CaseAnswer {
 
 /// Handles the request. The same 404 for an id that is malformed, unknown, or another carrier's.
 pub async fn get_report(request: HttpRequest, body: web::Payload, app: web::Data<App>) -> HttpResponse {
-    match answer(&request, &app).await {
-        Ok(response) => response,
-        Err(problem) => {
-            problem.count(&app.metrics);
-            refuse(problem, body)
-        }
-    }
-}
-
-async fn answer(request: &HttpRequest, app: &App) -> Result<HttpResponse, Problem> {
-    let carrier = authenticate(request, app, Some(Scope::Report)).await?;
-    let rate = carrier.take_one(app).await?;
-    // As it stands in the address: a path that does not decode is one more id that does not exist.
-    match find(app, &carrier, request.match_info().query("id")).await {
-        Ok((id, found)) => {
-            let mut response = HttpResponse::Ok();
-            insert_rate(&mut response, &rate);
-            Ok(response.json(Answer {
-                id: id.to_string(),
-                status: found.status.as_str(),
-                receipt: app.intake.keys.receipt(id),
-                received_at: found.received_at.to_rfc3339(),
-                case: found.case.map(|(reference, status)| CaseAnswer { reference, status: status.as_str() }),
-            }))
-        }
-        Err(problem) => Err(problem.with_rate_unless_set(rate)),
-    }
+    let work = async |carrier: &Caller| {
+        // As it stands in the address: a path that does not decode is one more id that does not exist.
+        let (id, found) = find(&app, carrier, request.match_info().query("id")).await?;
+        Ok(HttpResponse::Ok().json(Answer {
+            id: id.to_string(),
+            status: found.status.as_str(),
+            receipt: app.intake.keys.receipt(id),
+            received_at: found.received_at.to_rfc3339(),
+            case: found.case.map(|(reference, status)| CaseAnswer { reference, status: status.as_str() }),
+        }))
+    };
+    answer_or_refuse(answer_carrier(&request, &app, Some(Scope::Report), work).await, body, &app)
 }
 
 async fn find(app: &App, carrier: &Caller, id: &str) -> Result<(ReportId, FoundReport), Problem> {

@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use super::authenticate::{Carrier, authenticate};
-use super::paging::{Asked, Cursor, read_query};
-use super::post_report::insert_rate;
+use super::answering::{answer_carrier, answer_or_refuse};
+use super::authenticate::{Caller, Carrier};
+use super::paging::{Asked, Cursor, page_answer, read_query};
 use crate::domain::carrier::Scope;
 use crate::domain::clock::Moment;
 use crate::http::app::App;
-use crate::http::body::refuse;
 use crate::http::problem::Problem;
 use crate::store::requests::{ListedRequest, find_request_at, list_requests_after};
 
@@ -31,27 +29,8 @@ struct Answer<'a> {
 
 /// Handles the request.
 pub async fn get_requests(request: HttpRequest, body: web::Payload, app: web::Data<App>) -> HttpResponse {
-    match answer(&request, &app).await {
-        Ok(response) => response,
-        Err(problem) => {
-            problem.count(&app.metrics);
-            refuse(problem, body)
-        }
-    }
-}
-
-async fn answer(request: &HttpRequest, app: &App) -> Result<HttpResponse, Problem> {
-    let carrier = authenticate(request, app, Some(Scope::Feed)).await?;
-    let rate = carrier.take_one(app).await?;
-    match read_page(request, app, &carrier).await {
-        Ok(page) => {
-            let mut response = HttpResponse::Ok();
-            insert_rate(&mut response, &rate);
-            response.insert_header((CONTENT_TYPE, "application/json")).insert_header((CACHE_CONTROL, "no-store"));
-            Ok(response.body(page))
-        }
-        Err(problem) => Err(problem.with_rate_unless_set(rate)),
-    }
+    let work = async |carrier: &Caller| read_page(&request, &app, carrier).await.map(page_answer);
+    answer_or_refuse(answer_carrier(&request, &app, Some(Scope::Feed), work).await, body, &app)
 }
 
 async fn read_page(request: &HttpRequest, app: &App, carrier: &Carrier) -> Result<String, Problem> {

@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
-use super::authenticate::{Caller, authenticate};
-use super::post_report::insert_rate;
+use super::answering::{answer_carrier, answer_or_refuse};
+use super::authenticate::Caller;
 use super::usage::{ACCEPTED, DUPLICATE};
 use crate::domain::clock::Day;
 use crate::http::app::App;
-use crate::http::body::refuse;
 use crate::http::problem::Problem;
 use crate::store::connection::Connection;
 use crate::store::usage::{UsageRow, list_usage};
@@ -46,27 +45,9 @@ struct DayFigures {
 
 /// Handles the request.
 pub async fn get_usage(request: HttpRequest, body: web::Payload, app: web::Data<App>) -> HttpResponse {
-    match answer(&request, &app).await {
-        Ok(response) => response,
-        Err(problem) => {
-            problem.count(&app.metrics);
-            refuse(problem, body)
-        }
-    }
-}
-
-async fn answer(request: &HttpRequest, app: &App) -> Result<HttpResponse, Problem> {
+    let work = async |carrier: &Caller| Ok(HttpResponse::Ok().json(find(&request, &app, carrier).await?));
     // Whatever a carrier may do, it may see what it has done.
-    let carrier = authenticate(request, app, None).await?;
-    let rate = carrier.take_one(app).await?;
-    match find(request, app, &carrier).await {
-        Ok(found) => {
-            let mut response = HttpResponse::Ok();
-            insert_rate(&mut response, &rate);
-            Ok(response.json(found))
-        }
-        Err(problem) => Err(problem.with_rate_unless_set(rate)),
-    }
+    answer_or_refuse(answer_carrier(&request, &app, None, work).await, body, &app)
 }
 
 async fn find(request: &HttpRequest, app: &App, carrier: &Caller) -> Result<Answer, Problem> {

@@ -1,5 +1,6 @@
 //! What carriers call.
 
+pub mod answering;
 pub mod authenticate;
 pub mod batch;
 pub mod batch_gate;

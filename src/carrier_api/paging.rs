@@ -4,8 +4,9 @@
 //! after another, so nothing is ever added behind a cursor; and a cursor of a store that was restored since, where the
 //! position holds another row or none, is refused instead of skipping what comes there now.
 
-use actix_web::HttpRequest;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::Query;
+use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -54,6 +55,15 @@ impl Cursor {
     pub fn to_text(self) -> String {
         URL_SAFE_NO_PAD.encode([self.position.to_be_bytes(), self.tag].concat())
     }
+}
+
+/// The answer with a page, which is JSON.
+#[must_use]
+pub fn page_answer(page: String) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "application/json"))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(page)
 }
 
 /// Reads `after` and `limit` of a request's query; nothing else may stand there.

@@ -4,13 +4,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::authenticate::{Caller, authenticate};
-use super::post_report::insert_rate;
+use super::answering::{answer_carrier, answer_or_refuse};
+use super::authenticate::Caller;
 use crate::domain::carrier::Scope;
 use crate::domain::clock::Moment;
 use crate::domain::request::{Outcome, parse_note};
 use crate::http::app::App;
-use crate::http::body::{parse_json, read_json_body, refuse};
+use crate::http::body::{parse_json, read_json_body};
 use crate::http::problem::Problem;
 use crate::store::connection::Connection;
 use crate::store::requests::{Answered, NewAnswer, answer_request};
@@ -35,26 +35,13 @@ struct Receipt {
 
 /// Handles the request: 201 when it is the first answer, 200 when the same was given before.
 pub async fn post_answer(request: HttpRequest, mut body: web::Payload, app: web::Data<App>) -> HttpResponse {
-    match take_answer(&request, &mut body, &app).await {
-        Ok(response) => response,
-        Err(problem) => {
-            problem.count(&app.metrics);
-            refuse(problem, body)
-        }
-    }
-}
-
-async fn take_answer(request: &HttpRequest, body: &mut web::Payload, app: &App) -> Result<HttpResponse, Problem> {
-    let carrier = authenticate(request, app, Some(Scope::Feed)).await?;
-    let rate = carrier.take_one(app).await?;
-    match take_authenticated(request, body, app, &carrier).await {
-        Ok(receipt) => {
-            let mut response = if receipt.duplicate { HttpResponse::Ok() } else { HttpResponse::Created() };
-            insert_rate(&mut response, &rate);
-            Ok(response.json(receipt))
-        }
-        Err(problem) => Err(problem.with_rate_unless_set(rate)),
-    }
+    let work = async |carrier: &Caller| {
+        let receipt = take_authenticated(&request, &mut body, &app, carrier).await?;
+        let mut response = if receipt.duplicate { HttpResponse::Ok() } else { HttpResponse::Created() };
+        Ok(response.json(receipt))
+    };
+    let outcome = answer_carrier(&request, &app, Some(Scope::Feed), work).await;
+    answer_or_refuse(outcome, body, &app)
 }
 
 async fn take_authenticated(

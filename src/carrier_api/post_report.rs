@@ -1,15 +1,16 @@
 //! `POST /v1/reports`: one report.
 
-use actix_web::http::header::{self, HeaderName};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use super::authenticate::{Caller, RateFields, authenticate};
+use super::answering::{answer_carrier, answer_or_refuse};
+use super::authenticate::Caller;
 use crate::domain::carrier::Scope;
-use crate::domain::submission::{RawReport, Submission};
+use crate::domain::submission::{RawReport, Region, Submission};
 use crate::domain::vocabulary::{ReportStatus, Source};
 use crate::http::app::App;
-use crate::http::body::{parse_json, read_json_body, refuse};
+use crate::http::body::{parse_json, read_json_body};
 use crate::http::problem::Problem;
 use crate::intake::accept::{Accepted, Sender};
 
@@ -32,28 +33,35 @@ struct Answer<'a> {
 /// Handles the request: 201 when new, 200 when it was stored before, else a problem that says what to mend or when to try
 /// again.
 pub async fn post_report(request: HttpRequest, mut body: web::Payload, app: web::Data<App>) -> HttpResponse {
-    match take_report(&request, &mut body, &app).await {
-        Ok(response) => response,
-        Err(problem) => {
-            problem.count(&app.metrics);
-            refuse(problem, body)
-        }
-    }
+    let parse = |body: &[u8], region: &Region| {
+        let raw: RawReport<'_> = parse_json(body)?;
+        Ok(Submission::parse(&raw, region)?)
+    };
+    let outcome = take_report(&request, &mut body, &app, parse).await;
+    answer_or_refuse(outcome, body, &app)
 }
 
-async fn take_report(request: &HttpRequest, body: &mut web::Payload, app: &App) -> Result<HttpResponse, Problem> {
-    let carrier = authenticate(request, app, Some(Scope::Report)).await?;
-    let rate = carrier.take_one(app).await?;
-    match take_authenticated(request, body, app, &carrier).await {
+/// Takes one report, whose JSON `parse` understands.
+///
+/// # Errors
+/// The problem that says what to mend or when to try again.
+pub async fn take_report(
+    request: &HttpRequest,
+    body: &mut web::Payload,
+    app: &App,
+    parse: impl FnOnce(&[u8], &Region) -> Result<Submission, Problem>,
+) -> Result<HttpResponse, Problem> {
+    let work = async |carrier: &Caller| match take_authenticated(request, body, app, carrier, parse).await {
         Ok((accepted, renumbered)) => {
             carrier.count_taken(&accepted);
-            Ok(answer(&accepted, renumbered, &rate))
+            Ok(answer(&accepted, renumbered))
         }
         Err(problem) => {
             carrier.count_refused(&problem);
-            Err(problem.with_rate_unless_set(rate))
+            Err(problem)
         }
-    }
+    };
+    answer_carrier(request, app, Some(Scope::Report), work).await
 }
 
 async fn take_authenticated(
@@ -61,12 +69,10 @@ async fn take_authenticated(
     body: &mut web::Payload,
     app: &App,
     carrier: &Caller,
+    parse: impl FnOnce(&[u8], &Region) -> Result<Submission, Problem>,
 ) -> Result<(Accepted, bool), Problem> {
     let body = read_json_body(request, body, &app.body_limits, carrier).await?;
-    let submission = {
-        let raw: RawReport<'_> = parse_json(&body)?;
-        Submission::parse(&raw, &app.region)?
-    };
+    let submission = parse(&body, &app.region)?;
     let renumbered = submission.sender_renumbered;
     let from = Sender { owner: carrier.id, attests: &carrier.attests, source: Source::CarrierApi };
     let accepted = app.intake.accept(&from, submission).await?;
@@ -74,13 +80,11 @@ async fn take_authenticated(
 }
 
 /// The answer to a report that was taken.
-#[must_use]
-pub fn answer(accepted: &Accepted, renumbered: bool, rate: &RateFields) -> HttpResponse {
+fn answer(accepted: &Accepted, renumbered: bool) -> HttpResponse {
     let mut response = match accepted.received_at {
         Some(_) => HttpResponse::Created(),
         None => HttpResponse::Ok(),
     };
-    insert_rate(&mut response, rate);
     if accepted.received_at.is_some() {
         response.insert_header((header::LOCATION, format!("/v1/reports/{}", accepted.id)));
     }
@@ -93,10 +97,4 @@ pub fn answer(accepted: &Accepted, renumbered: bool, rate: &RateFields) -> HttpR
         received_at: accepted.received_at.map(|at| at.to_rfc3339()),
         notice: renumbered.then_some(RENUMBERED_NOTICE),
     })
-}
-
-/// Adds the rate limit fields.
-pub fn insert_rate(response: &mut actix_web::HttpResponseBuilder, rate: &RateFields) {
-    response.insert_header((HeaderName::from_static("ratelimit-policy"), rate.policy.clone()));
-    response.insert_header((HeaderName::from_static("ratelimit"), rate.limit.clone()));
 }

@@ -199,10 +199,15 @@ fn check_encoding(request: &HttpRequest) -> Result<(), Problem> {
 /// 415.
 pub fn check_media_type(request: &HttpRequest, wanted: MediaType) -> Result<(), Problem> {
     check_encoding(request)?;
-    let media_type =
-        request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = media_type.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case(wanted.as_str()) { Ok(()) } else { Err(Problem::media_type_not_supported(wanted)) }
+    if has_media_type(request, wanted.as_str()) { Ok(()) } else { Err(Problem::media_type_not_supported(wanted)) }
+}
+
+/// Whether the body is said to be of this type, whatever its parameters.
+#[must_use]
+pub fn has_media_type(request: &HttpRequest, wanted: &str) -> bool {
+    let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = media_type.and_then(|media_type| media_type.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case(wanted)
 }
 
 /// Parses JSON into `T`.

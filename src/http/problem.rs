@@ -11,7 +11,6 @@ use serde::Serialize;
 use super::body::MediaType;
 use super::framing::{HEAD_MAX_BYTES, REQUEST_LINE_MAX_BYTES};
 use crate::carrier_api::authenticate::RateFields;
-use crate::carrier_api::post_report::insert_rate;
 use crate::carrier_api::signatures::verify::SignatureFault;
 use crate::crypto::envelope::EnvelopeError;
 use crate::domain::carrier::Scope;
@@ -552,10 +551,11 @@ impl ResponseError for Problem {
         if self.0.status == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
-        if let Some(rate) = &self.0.rate {
-            insert_rate(&mut response, rate);
-        }
         response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE)));
-        response.body(self.to_json())
+        let mut response = response.body(self.to_json());
+        if let Some(rate) = &self.0.rate {
+            rate.insert_into(response.headers_mut());
+        }
+        response
     }
 }

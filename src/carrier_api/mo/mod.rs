@@ -9,8 +9,8 @@ use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use self::forwarded::{ForwardedSms, Profile};
-use super::authenticate::{Caller, RateFields, authenticate_gateway};
-use super::post_report::insert_rate;
+use super::answering::{answer_or_refuse, with_rate};
+use super::authenticate::{Caller, authenticate_gateway};
 use crate::domain::clock::Moment;
 use crate::domain::content::Content;
 use crate::domain::mo_reply::Reply;
@@ -22,7 +22,7 @@ use crate::domain::sms_text::international;
 use crate::domain::submission::{OCCURRED_AGE_MAX_MICROS, OCCURRED_AHEAD_MAX_MICROS, Submission};
 use crate::domain::vocabulary::{Channel, Source as Way};
 use crate::http::app::App;
-use crate::http::body::{read_body, refuse};
+use crate::http::body::{has_media_type, read_body};
 use crate::http::form::Parameters;
 use crate::http::problem::Problem;
 use crate::intake::accept::{self, Refused};
@@ -35,13 +35,8 @@ const REPORT_ID_HEADER: HeaderName = HeaderName::from_static("report-id");
 
 /// Handles the request.
 pub async fn take_sms(request: HttpRequest, mut body: web::Payload, app: web::Data<App>) -> HttpResponse {
-    match take(&request, &mut body, &app).await {
-        Ok(response) => response,
-        Err(problem) => {
-            problem.count(&app.metrics);
-            refuse(problem, body)
-        }
-    }
+    let outcome = take(&request, &mut body, &app).await;
+    answer_or_refuse(outcome, body, &app)
 }
 
 async fn take(request: &HttpRequest, body: &mut web::Payload, app: &App) -> Result<HttpResponse, Problem> {
@@ -50,18 +45,19 @@ async fn take(request: &HttpRequest, body: &mut web::Payload, app: &App) -> Resu
     let key = parameters.bytes("key");
     let carrier = authenticate_gateway(request, app, key).await?;
     let rate = carrier.take_one(app).await?;
-    match take_authenticated(request, body, parameters, app, &carrier).await {
+    let outcome = match take_authenticated(request, body, parameters, app, &carrier).await {
         Ok((profile, told)) => {
             if let Some(code) = told.reply.refusal_code() {
                 carrier.count_refused_code(code);
             }
-            Ok(answer(profile, &told, app, &rate))
+            Ok(answer(profile, &told, app))
         }
         Err(problem) => {
             carrier.count_refused(&problem);
-            Err(problem.with_rate_unless_set(rate))
+            Err(problem)
         }
-    }
+    };
+    with_rate(outcome, rate)
 }
 
 async fn take_authenticated(
@@ -73,7 +69,7 @@ async fn take_authenticated(
 ) -> Result<(Profile, Told), Problem> {
     let profile = Profile::parse(request.match_info().query("profile")).ok_or_else(Problem::no_such_page)?;
     let body = read_body(request, body, &app.body_limits, carrier).await?;
-    if is_form(request) {
+    if has_media_type(request, "application/x-www-form-urlencoded") {
         parameters.add(&body)?;
     }
     let sms = match profile {
@@ -84,18 +80,11 @@ async fn take_authenticated(
     Ok((profile, Conversation { app, carrier, from, sms: &sms }.answer().await?))
 }
 
-fn is_form(request: &HttpRequest) -> bool {
-    let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = media_type.and_then(|media_type| media_type.split(';').next()).unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
-}
-
-fn answer(profile: Profile, told: &Told, app: &App, rate: &RateFields) -> HttpResponse {
+fn answer(profile: Profile, told: &Told, app: &App) -> HttpResponse {
     if let Some(code) = told.reply.refusal_code() {
         app.metrics.count_refused(code);
     }
     let mut response = HttpResponse::Ok();
-    insert_rate(&mut response, rate);
     response.insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"));
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     if let Some(report) = told.report {
