@@ -84,15 +84,18 @@ fn raise_open_files() {
     }
 }
 
+/// Written at once: who reads the address has the key, too.
 fn greet(gateway: &startup::Gateway) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+    let mut text = Vec::new();
     match gateway.address {
-        Some(address) => writeln!(out, "spamgate takes reports on http://{address}")?,
-        None => writeln!(out, "spamgate builds cases; operators look at http://{}", gateway.ops_address)?,
+        Some(address) => writeln!(text, "spamgate takes reports on http://{address}")?,
+        None => writeln!(text, "spamgate builds cases; operators look at http://{}", gateway.ops_address)?,
     }
     if let (Some(carrier), Some(address)) = (&gateway.first_carrier, gateway.address) {
-        show_first_carrier(&mut out, carrier, address)?;
+        show_first_carrier(&mut text, carrier, address)?;
     }
+    let mut out = io::stdout().lock();
+    out.write_all(&text)?;
     out.flush()
 }
 
