@@ -71,6 +71,8 @@ pub struct Terms {
     pub per_second: Option<i32>,
     /// Items at once; none means the configured default.
     pub burst: Option<i32>,
+    /// Items in a day, 0 for as many as come; none means the configured default.
+    pub per_day: Option<i32>,
     /// What it may do.
     pub scopes: Scopes,
     /// From where it may call.
@@ -86,6 +88,7 @@ impl Default for Terms {
             attests: Attests::Any,
             per_second: None,
             burst: None,
+            per_day: None,
             scopes: Scopes::REPORT,
             addresses: Addresses::Any,
             signatures: Signatures::Optional,
@@ -131,6 +134,7 @@ pub fn add_carrier(
         attests: terms.attests.to_text(),
         per_second: terms.per_second,
         burst: terms.burst,
+        per_day: terms.per_day,
         created_at: now.0,
         revoked_at: None,
         scopes: terms.scopes.to_string(),

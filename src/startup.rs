@@ -2,6 +2,7 @@
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
@@ -230,7 +231,12 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
     }
 
     let pool = location.open_pool(config.store.read_connections)?;
-    let defaults = CarrierRate { per_second: config.limits.carrier_per_second, burst: config.limits.carrier_burst };
+    let defaults = CarrierRate {
+        per_second: config.limits.carrier_per_second,
+        burst: config.limits.carrier_burst,
+        per_day: NonZeroU32::new(config.limits.carrier_per_day),
+        utc_offset_minutes: config.region.utc_offset_minutes,
+    };
     let leases = Leases::start(Arc::clone(&fast), Duration::from_millis(config.fast.timeout_ms));
     let carriers = Arc::new(CarrierRegistry::new(defaults, leases, clock.clone(), Arc::clone(&ring)));
 

@@ -210,6 +210,11 @@ fn rate_of(row: &CarrierRow, defaults: CarrierRate) -> CarrierRate {
     CarrierRate {
         per_second: number(row.per_second).unwrap_or(defaults.per_second),
         burst: number(row.burst).unwrap_or(defaults.burst),
+        per_day: match row.per_day {
+            Some(_) => number(row.per_day),
+            None => defaults.per_day,
+        },
+        ..defaults
     }
 }
 
@@ -472,8 +477,9 @@ mod tests {
 
     fn registry() -> CarrierRegistry {
         let (per_second, burst) = (NonZeroU32::MIN, NonZeroU32::MIN);
+        let rate = CarrierRate { per_second, burst, per_day: None, utc_offset_minutes: 0 };
         let ring = KeyRing::new(&Secret::new([1; 32]), 1, &Secret::new([2; 32]));
-        CarrierRegistry::new(CarrierRate { per_second, burst }, None, Clock::mock(Moment(0)), Arc::new(ring))
+        CarrierRegistry::new(rate, None, Clock::mock(Moment(0)), Arc::new(ring))
     }
 
     /// What a look that begins now finds when this key is good.
@@ -484,6 +490,7 @@ mod tests {
             attests: "any".to_owned(),
             per_second: None,
             burst: None,
+            per_day: None,
             created_at: 0,
             revoked_at: None,
             scopes: "report".to_owned(),

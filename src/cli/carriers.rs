@@ -86,6 +86,9 @@ pub(super) struct TermArguments {
     /// Requests at once, or `default` for `limits.carrier_burst` [default: default].
     #[arg(long, value_name = "N", value_parser = parse_limit)]
     burst: Option<Limit>,
+    /// Requests in a day, `none` for as many as come, or `default` for `limits.carrier_per_day` [default: default].
+    #[arg(long, value_name = "N", value_parser = parse_day_limit)]
+    per_day: Option<Limit>,
     /// What the carrier may do: some of `report`, `mo`, `feed`, `feed_all`, with commas [default: report].
     #[arg(long, value_name = "SCOPES", value_parser = Scopes::parse)]
     scope: Option<Scopes>,
@@ -111,6 +114,14 @@ fn parse_limit(text: &str) -> Result<Limit, String> {
         .ok_or_else(|| format!("write a number from 1 to {}, or `default`", i32::MAX))
 }
 
+/// 0 is none.
+fn parse_day_limit(text: &str) -> Result<Limit, String> {
+    if text == "none" {
+        return Ok(Limit(Some(0)));
+    }
+    parse_limit(text).map_err(|reason| format!("{reason}, or `none`"))
+}
+
 impl TermArguments {
     fn into_terms(self) -> Terms {
         let usual = Terms::default();
@@ -118,6 +129,7 @@ impl TermArguments {
             attests: self.attests.unwrap_or(usual.attests),
             per_second: self.per_second.and_then(|limit| limit.0),
             burst: self.burst.and_then(|limit| limit.0),
+            per_day: self.per_day.and_then(|limit| limit.0),
             scopes: self.scope.unwrap_or(usual.scopes),
             addresses: self.address.unwrap_or(usual.addresses),
             signatures: self.signatures.unwrap_or(usual.signatures),
@@ -125,8 +137,8 @@ impl TermArguments {
     }
 
     const fn is_empty(&self) -> bool {
-        let Self { attests, per_second, burst, scope, address, signatures } = self;
-        let no_limit = per_second.is_none() && burst.is_none();
+        let Self { attests, per_second, burst, per_day, scope, address, signatures } = self;
+        let no_limit = per_second.is_none() && burst.is_none() && per_day.is_none();
         attests.is_none() && no_limit && scope.is_none() && address.is_none() && signatures.is_none()
     }
 
@@ -135,6 +147,7 @@ impl TermArguments {
             attests: self.attests.map(|attests| attests.to_text()),
             per_second: self.per_second.map(|limit| limit.0),
             burst: self.burst.map(|limit| limit.0),
+            per_day: self.per_day.map(|limit| limit.0),
             scopes: self.scope.map(|scopes| scopes.to_string()),
             addresses: self.address.map(|addresses| addresses.to_string()),
             signatures: self.signatures.map(|signatures| signatures.as_str().to_owned()),
@@ -187,6 +200,7 @@ struct Listed {
     signatures: String,
     per_second: Option<i32>,
     burst: Option<i32>,
+    per_day: Option<i32>,
     created_at: String,
     revoked_at: Option<String>,
 }
@@ -202,6 +216,7 @@ impl From<CarrierRow> for Listed {
             signatures: row.signatures,
             per_second: row.per_second,
             burst: row.burst,
+            per_day: row.per_day,
             created_at: Moment(row.created_at).to_rfc3339(),
             revoked_at: row.revoked_at.map(|at| Moment(at).to_rfc3339()),
         }

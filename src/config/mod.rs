@@ -230,6 +230,7 @@ pub struct LimitSettings {
     pub reporters_max: usize,
     pub carrier_per_second: NonZeroU32,
     pub carrier_burst: NonZeroU32,
+    pub carrier_per_day: u32,
     pub queue_items: usize,
     pub queue_bytes: usize,
     pub batch_lines: usize,

@@ -77,6 +77,13 @@ impl Moment {
         let there = self.0.saturating_add(i64::from(utc_offset_minutes).saturating_mul(60 * MICROS_PER_SECOND));
         Day(i32::try_from(there.div_euclid(MICROS_PER_DAY)).unwrap_or(i32::MAX))
     }
+
+    /// How soon that day ends; never zero.
+    #[must_use]
+    pub fn rest_of_day_at(self, utc_offset_minutes: i32) -> Duration {
+        let there = self.0.saturating_add(i64::from(utc_offset_minutes).saturating_mul(60 * MICROS_PER_SECOND));
+        Duration::from_micros((MICROS_PER_DAY - there.rem_euclid(MICROS_PER_DAY)).unsigned_abs())
+    }
 }
 
 /// Where the time comes from. An enum and not a trait: there are exactly two, and it is cloned into every part.
@@ -189,6 +196,10 @@ mod tests {
         assert_eq!(day("2026-11-24T16:59:59.999999Z").as_deref(), Some("2026-11-24"));
         assert_eq!(day("2026-11-24T17:00:00Z").as_deref(), Some("2026-11-25"));
         assert_eq!(day("1969-12-31T16:59:59Z").as_deref(), Some("1969-12-31"));
+        let rest = |text: &str| Moment::parse_rfc3339(text).map(|moment| moment.rest_of_day_at(420));
+        assert_eq!(rest("2026-11-24T16:59:59.999999Z"), Some(Duration::from_micros(1)));
+        assert_eq!(rest("2026-11-24T17:00:00Z"), Some(Duration::from_secs(86_400)));
+        assert_eq!(rest("1969-12-31T16:59:59Z"), Some(Duration::from_secs(1)));
         assert_eq!(Day::parse("2026-11-24"), Moment::parse_rfc3339("2026-11-24T05:00:00Z").map(|at| at.day_at(420)));
         for text in ["", "2026-11-31", "2026-1-24", "24.11.2026", "2026-11-24T00:00:00Z", "2026-11-2\u{e9}"] {
             assert_eq!(Day::parse(text), None, "{text}");

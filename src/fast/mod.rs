@@ -68,6 +68,10 @@ pub struct CarrierRate {
     pub per_second: NonZeroU32,
     /// Items at once.
     pub burst: NonZeroU32,
+    /// Items in a day; none when as many may come as do.
+    pub per_day: Option<NonZeroU32>,
+    /// Minutes by which the day begins before UTC's.
+    pub utc_offset_minutes: i32,
 }
 
 /// What a node was granted of a carrier's limit.
@@ -77,6 +81,8 @@ pub struct Granted {
     pub items: u32,
     /// Items that are left for all nodes.
     pub left: u32,
+    /// Items that are left of the day, for all nodes; none where it has no limit.
+    pub left_today: Option<u32>,
     /// How long until one more can be granted; zero when all that was wanted was.
     pub wait: Duration,
 }

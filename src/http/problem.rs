@@ -260,6 +260,11 @@ impl Problem {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "carrier_rate_limited", detail).retry_after(retry_after_s)
     }
     #[must_use]
+    pub fn carrier_over_day_quota(retry_after_s: u64) -> Self {
+        let detail = "Your number of requests for this day is used up. The next day begins as `Retry-After` says.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "carrier_day_quota_exceeded", detail).retry_after(retry_after_s)
+    }
+    #[must_use]
     pub fn reporter_over_quota(retry_after_s: u64) -> Self {
         let detail = "This reporter has sent as many reports as one may in a day. This one was not taken.";
         Self::new(StatusCode::TOO_MANY_REQUESTS, "reporter_quota_exceeded", detail)

@@ -33,6 +33,8 @@ pub struct CarrierRow {
     pub addresses: String,
     /// `optional` or `required`.
     pub signatures: String,
+    /// Items in a day, 0 for as many as come; none means the configured default.
+    pub per_day: Option<i32>,
 }
 
 /// What of a carrier is to be changed; what is none stays.
@@ -45,6 +47,8 @@ pub struct CarrierChange {
     pub per_second: Option<Option<i32>>,
     /// Items at once; none within means the configured default.
     pub burst: Option<Option<i32>>,
+    /// Items in a day, 0 for as many as come; none within means the configured default.
+    pub per_day: Option<Option<i32>>,
     /// Words of [`crate::domain::carrier::Scopes`].
     pub scopes: Option<String>,
     /// `any` or networks.

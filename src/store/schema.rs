@@ -66,6 +66,7 @@ diesel::table! {
         scopes -> Text,
         addresses -> Text,
         signatures -> Text,
+        per_day -> Nullable<Integer>,
     }
 }
 diesel::table! {

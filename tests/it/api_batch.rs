@@ -151,6 +151,15 @@ on_every_engine! {
         assert_eq!(app.journal_rows(), 3);
     }
 
+    async fn the_carriers_day_is_taken_line_by_line(engine: Engine) {
+        let app = TestApp::spawn_with(engine, |config| config.limits.carrier_per_day = 3).await;
+        let answer = app.post_batch(lines(5)).await;
+        assert_eq!(answer.statuses(), [201, 201, 201, 429, 429]);
+        assert_eq!(answer.problems(), [(4, "carrier_day_quota_exceeded", ""), (5, "carrier_day_quota_exceeded", "")]);
+        assert_eq!(app.journal_rows(), 3);
+        app.get("x").await.expect_problem(429, "carrier_day_quota_exceeded", "");
+    }
+
     async fn the_carriers_limit_is_taken_line_by_line(engine: Engine) {
         let app = TestApp::spawn_with(engine, |config| {
             config.limits.carrier_burst = 3.try_into().unwrap();

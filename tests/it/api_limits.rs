@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use spamgate::config::Config;
+use spamgate::enrol::Terms;
 use spamgate::store::carriers::CarrierChange;
 
 use crate::support::{Engine, TestApp, assert_wire, on_every_engine, report, reporter, wait_until};
@@ -18,6 +19,10 @@ const CHANGED_WITHIN: Duration = Duration::from_secs(5);
 fn one_a_second_three_at_once(config: &mut Config) {
     config.limits.carrier_per_second = NonZeroU32::MIN;
     config.limits.carrier_burst = NonZeroU32::new(3).unwrap();
+}
+
+fn three_a_day(config: &mut Config) {
+    config.limits.carrier_per_day = 3;
 }
 
 /// Sends reports of one reporter until the day is used up; the first `sent_before` were sent before.
@@ -98,6 +103,91 @@ on_every_engine! {
         for status in [404, 404, 429] {
             app.get_as(&carrier, "x").await.expect_status(status);
         }
+    }
+
+    async fn a_day_that_is_used_up_is_told_exactly_this(engine: Engine) {
+        let app = TestApp::spawn_with(engine, three_a_day).await;
+        for _ in 0..3 {
+            app.get("x").await.expect_status(404);
+        }
+        // It is 15:00 in Vietnam.
+        let answer = app.get("x").await;
+        assert_wire!(answer.wire(), @r#"
+        429
+        content-length: 202
+        content-type: application/problem+json
+        ratelimit: "carrier";r=0;t=2, "carrier_day";r=0;t=32400
+        ratelimit-policy: "carrier";q=2000;w=2, "carrier_day";q=3;w=86400
+        retry-after: 32400
+
+        {"type":"about:blank","title":"Too Many Requests","status":429,"code":"carrier_day_quota_exceeded","detail":"Your number of requests for this day is used up. The next day begins as `Retry-After` says."}
+        "#);
+        assert_eq!(answer.retry_after_s(), 32_400);
+    }
+
+    async fn a_day_ends_at_midnight_of_the_region(engine: Engine) {
+        let app = TestApp::spawn_with(engine, three_a_day).await;
+        for left in [2, 1, 0] {
+            let answer = app.get("x").await.expect_status(404);
+            let limit = format!(", \"carrier_day\";r={left};t=");
+            assert!(answer.header("ratelimit").is_some_and(|fields| fields.contains(&limit)), "{}", answer.wire());
+        }
+        let refused = app.get("x").await.expect_problem(429, "carrier_day_quota_exceeded", "");
+        let rest = refused.retry_after_s();
+        app.advance(Duration::from_secs(rest - 1));
+        app.get("x").await.expect_problem(429, "carrier_day_quota_exceeded", "");
+        app.advance(Duration::from_secs(1));
+        for status in [404, 404, 404, 429] {
+            app.get("x").await.expect_status(status);
+        }
+        app.advance(Duration::from_secs(86_400));
+        app.get("x").await.expect_status(404);
+    }
+
+    async fn what_the_rate_refuses_takes_nothing_of_the_day(engine: Engine) {
+        let app = TestApp::spawn_with(engine, |config| {
+            one_a_second_three_at_once(config);
+            config.limits.carrier_per_day = 5;
+        })
+        .await;
+        for status in [404, 404, 404, 429, 429, 429] {
+            app.get("x").await.expect_status(status);
+        }
+        let refused = app.get("x").await.expect_problem(429, "carrier_rate_limited", "");
+        let fields = refused.header("ratelimit").unwrap();
+        assert!(fields.starts_with("\"carrier\";r=0;t=3, \"carrier_day\";r=2;t="), "{fields}");
+        app.advance(Duration::from_secs(3));
+        for status in [404, 404] {
+            app.get("x").await.expect_status(status);
+        }
+        app.get("x").await.expect_problem(429, "carrier_day_quota_exceeded", "");
+    }
+
+    async fn a_carriers_own_number_a_day_holds_and_setting_it_refills_nothing(engine: Engine) {
+        let app = TestApp::spawn_with(engine, three_a_day).await;
+        let terms = Terms { per_day: Some(0), ..Terms::default() };
+        let carrier = app.add_carrier_with("carrier", terms);
+        let free = app.get_as(&carrier, "x").await.expect_status(404);
+        assert_eq!(free.header("ratelimit-policy"), Some("\"carrier\";q=2000;w=2"));
+        for _ in 0..4 {
+            app.get_as(&carrier, "x").await.expect_status(404);
+        }
+        let per_day = |number| CarrierChange { per_day: Some(number), ..CarrierChange::default() };
+        app.change_carrier("carrier", &per_day(Some(4)));
+        wait_until("five are more than four", CHANGED_WITHIN, async || {
+            let answer = app.get_as(&carrier, "x").await;
+            let policy = Some("\"carrier\";q=2000;w=2, \"carrier_day\";q=4;w=86400");
+            // What a node had leased it spends.
+            answer.status == 429 && answer.header("ratelimit-policy") == policy
+        })
+        .await;
+        app.get_as(&carrier, "x").await.expect_problem(429, "carrier_day_quota_exceeded", "");
+        app.change_carrier("carrier", &per_day(None));
+        wait_until("the default holds", CHANGED_WITHIN, async || {
+            let answer = app.get_as(&carrier, "x").await.expect_status(429);
+            answer.header("ratelimit-policy") == Some("\"carrier\";q=2000;w=2, \"carrier_day\";q=3;w=86400")
+        })
+        .await;
     }
 
     async fn the_21st_report_of_a_reporter_in_a_day_is_refused(app: TestApp) {

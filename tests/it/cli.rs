@@ -149,8 +149,20 @@ mod carrier {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn list_shows_all_terms_and_no_key() {
         let data = tempfile::tempdir().unwrap();
-        let terms =
-            ["carrier", "add", "vina", "--attests", "+8491,+8494", "--per-second", "5", "--burst", "9", "--json"];
+        let terms = [
+            "carrier",
+            "add",
+            "vina",
+            "--attests",
+            "+8491,+8494",
+            "--per-second",
+            "5",
+            "--burst",
+            "9",
+            "--per-day",
+            "1000",
+            "--json",
+        ];
         let added = on(data.path(), &terms).await.expect_json();
         let ran = on(data.path(), &["carrier", "list", "--json"]).await;
         let listed = ran.expect_json();
@@ -159,7 +171,10 @@ mod carrier {
         assert_eq!(listed.as_array().unwrap().len(), 1);
         assert_eq!((&carrier["id"], &carrier["name"]), (&added["id"], &added["name"]));
         assert_eq!(carrier["attests"], "+8491,+8494");
-        assert_eq!((&carrier["per_second"], &carrier["burst"]), (&json!(5), &json!(9)));
+        assert_eq!(
+            (&carrier["per_second"], &carrier["burst"], &carrier["per_day"]),
+            (&json!(5), &json!(9), &json!(1_000))
+        );
         assert!(carrier["revoked_at"].is_null());
     }
 
@@ -182,10 +197,13 @@ mod carrier {
         let listed = on(data.path(), &["carrier", "list", "--json"]).await.expect_json();
         let shown = |carrier: &Value| (carrier["scopes"].clone(), carrier["addresses"].clone());
         assert_eq!(shown(&listed[0]), (json!("report,mo"), json!("192.0.2.0/24,2001:db8::/32")));
-        let set = ["carrier", "set", "vina", "--scope", "feed_all", "--per-second", "7", "--json"];
+        let set = ["carrier", "set", "vina", "--scope", "feed_all", "--per-second", "7", "--per-day", "none", "--json"];
         let changed = on(data.path(), &set).await.expect_json();
         assert_eq!(shown(&changed), (json!("feed_all"), json!("192.0.2.0/24,2001:db8::/32")));
-        assert_eq!((&changed["per_second"], &changed["burst"]), (&json!(7), &Value::Null));
+        assert_eq!(
+            (&changed["per_second"], &changed["burst"], &changed["per_day"]),
+            (&json!(7), &Value::Null, &json!(0))
+        );
         let set = ["carrier", "set", "vina", "--per-second", "default", "--address", "any", "--json"];
         let changed = on(data.path(), &set).await.expect_json();
         assert_eq!((shown(&changed), &changed["per_second"]), ((json!("feed_all"), json!("any")), &Value::Null));

@@ -139,19 +139,49 @@ async fn a_nonce_is_claimed_once_over_two_nodes_and_by_nothing_that_is_not_ours(
 async fn a_limit_that_is_none_of_ours_counts_as_full() {
     let server = RedisServer::start();
     let node = node(&server).await;
-    let rate = CarrierRate { per_second: NonZeroU32::MIN, burst: NonZeroU32::new(3).unwrap() };
+    let (per_second, burst) = (NonZeroU32::MIN, NonZeroU32::new(3).unwrap());
+    let rate = CarrierRate { per_second, burst, per_day: None, utc_offset_minutes: 0 };
     let lease = async |items| node.lease_items(&[1; 16], rate, items, Some(Moment(1_000_000))).await;
-    let granted = |items, left, wait_s| Some(Granted { items, left, wait: Duration::from_secs(wait_s) });
+    let granted =
+        |items, left, wait_s| Some(Granted { items, left, left_today: None, wait: Duration::from_secs(wait_s) });
     assert_eq!(lease(2).await, granted(2, 1, 0));
     assert_eq!(lease(2).await, granted(1, 0, 1));
     assert_eq!(lease(-2).await, granted(0, 2, 0));
     assert_eq!(lease(-2).await, granted(0, 3, 0), "no more than full");
     let keys = server.keys("*:carrier:*");
     assert_eq!(keys.len(), 1);
-    for junk in ["", "9999999999", "1e400 5", "-5.0 1", "999999.000000 99999999999999999999"] {
+    for junk in ["", "9999999999", "1e400 5", "-5.0 1", "999999.000000 99999999999999999999", "0.000000 1000000"] {
         server.ask::<()>(redis::cmd("SET").arg(&keys[0]).arg(junk));
         assert_eq!(lease(1).await, granted(1, 2, 0), "{junk}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn items_of_a_day_are_counted_over_all_nodes_until_midnight_of_the_region() {
+    const DAY_S: i64 = 86_400;
+    let server = RedisServer::start();
+    let nodes = [node(&server).await, node(&server).await];
+    let (per_second, burst) = (NonZeroU32::new(100).unwrap(), NonZeroU32::new(100).unwrap());
+    let rate = |per_day| CarrierRate { per_second, burst, per_day: NonZeroU32::new(per_day), utc_offset_minutes: 420 };
+    let midnight_s = 20_000 * DAY_S - 7 * 3_600;
+    let lease = async |node: usize, at_s: i64, per_day, items| {
+        let now = Some(Moment((midnight_s + at_s) * 1_000_000));
+        let granted = nodes[node].lease_items(&[1; 16], rate(per_day), items, now).await.unwrap();
+        (granted.items, granted.left_today, granted.wait.as_secs())
+    };
+    assert_eq!(lease(0, 0, 10, 6).await, (6, Some(4), 0));
+    assert_eq!(lease(1, 60, 10, 6).await, (4, Some(0), 86_340));
+    assert_eq!(lease(0, DAY_S - 1, 10, 1).await, (0, Some(0), 1));
+    assert_eq!(lease(1, DAY_S - 1, 10, -3).await, (0, Some(3), 0));
+    assert_eq!(lease(0, DAY_S - 1, 10, 3).await, (3, Some(0), 0));
+    // Counted even where there is no limit; other terms refill nothing.
+    assert_eq!(lease(0, DAY_S - 1, 0, 2).await, (2, None, 0));
+    assert_eq!(lease(0, DAY_S - 1, 13, 2).await, (1, Some(0), 1));
+    assert_eq!(lease(1, DAY_S, 10, 1).await, (1, Some(9), 0));
+    // A clock that is set back begins no day anew; the one before it counts for nothing.
+    assert_eq!(lease(1, DAY_S - 1, 10, 10).await, (9, Some(0), 86_401));
+    assert_eq!(lease(0, 10 * DAY_S, 10, 1).await, (1, Some(9), 0));
+    assert_eq!(lease(0, 0, 10, 1).await, (1, Some(9), 0), "far too late a day is none of ours");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

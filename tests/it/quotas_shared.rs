@@ -101,6 +101,30 @@ async fn two_nodes_that_take_turns_admit_one_limit() {
     assert_exact("in turns of 250 ms", &load(|_, elapsed| usize::from(elapsed.as_millis() / 250 % 2 == 1)).await);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_admit_the_number_of_a_day_and_no_more() {
+    const PER_DAY: u32 = 500;
+    /// Longer than a node waits before it asks whether the other has given back some.
+    const ALL_ARE_TAKEN_AFTER: Duration = Duration::from_millis(2_500);
+    let first = TestApp::spawn_in_real_time(Engine::PostgresqlRedis, |config| {
+        config.limits.carrier_per_day = PER_DAY;
+        config.fast.timeout_ms = 2_000;
+    })
+    .await;
+    let second = first.join(|config| config.fast.timeout_ms = 2_000).await;
+    let (mut admitted, mut last) = (0, Instant::now());
+    while last.elapsed() < ALL_ARE_TAKEN_AFTER {
+        for node in [&first, &second] {
+            match node.get("x").await.status {
+                404 => (admitted, last) = (admitted + 1, Instant::now()),
+                429 => {}
+                other => panic!("{other}"),
+            }
+        }
+    }
+    assert_eq!(admitted, PER_DAY);
+}
+
 fn three_at_once(config: &mut Config) {
     config.limits.carrier_per_second = NonZeroU32::MIN;
     config.limits.carrier_burst = NonZeroU32::new(3).unwrap();

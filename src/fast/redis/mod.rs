@@ -15,6 +15,7 @@ mod link;
 mod questions;
 mod script;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -240,8 +241,10 @@ impl RedisState {
                 Some(now) => command.arg(now.0),
                 None => command.arg(""),
             };
+            let offset_s = i64::from(rate.utc_offset_minutes) * 60;
+            command.arg(rate.per_day.map_or(0, NonZeroU32::get)).arg(offset_s);
         };
-        let answer = self.lease_script.call::<(i64, i64, i64)>(&mut lease.connection, &keys, fill);
+        let answer = self.lease_script.call::<(i64, i64, i64, i64)>(&mut lease.connection, &keys, fill);
         let failure = match tokio::time::timeout(self.asker.timeout, answer).await {
             Ok(Ok(answer)) => match read_granted(answer, rate, items) {
                 Some(granted) => return Some(granted),
@@ -323,14 +326,19 @@ fn is_claim(value: &[u8], nonce: &NonceTag) -> bool {
 }
 
 /// What was granted; none when no script of ours can have said so.
-fn read_granted((granted, left, wait_micros): (i64, i64, i64), rate: CarrierRate, items: i64) -> Option<Granted> {
-    // An item takes a second at most.
+fn read_granted(answer: (i64, i64, i64, i64), rate: CarrierRate, items: i64) -> Option<Granted> {
+    let (granted, left, wait_micros, left_today) = answer;
+    let per_day = rate.per_day.map(|per_day| i64::from(per_day.get()));
+    // An item takes a second at most, and a day ends; the one after it where the clock was set back.
+    let wait_max = if left_today == 0 { 2 * MICROS_PER_DAY } else { MICROS_PER_SECOND };
     let can_be = (0..=items.max(0)).contains(&granted)
         && (0..=i64::from(rate.burst.get())).contains(&left)
-        && (0..=MICROS_PER_SECOND).contains(&wait_micros);
+        && (0..=wait_max).contains(&wait_micros)
+        && per_day.map_or(left_today == -1, |per_day| (0..=per_day).contains(&left_today));
     let granted = Granted {
         items: u32::try_from(granted).ok()?,
         left: u32::try_from(left).ok()?,
+        left_today: u32::try_from(left_today).ok(),
         wait: Duration::from_micros(wait_micros.unsigned_abs()),
     };
     can_be.then_some(granted)
