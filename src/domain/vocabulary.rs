@@ -32,6 +32,15 @@ macro_rules! concat_words {
 }
 
 words! {
+    /// A language of the pages and of what is sent by SMS.
+    Language {
+        /// Vietnamese.
+        Vi = "vi",
+        /// English.
+        En = "en",
+    }
+}
+words! {
     /// How the message came to the reporter.
     Channel {
         /// A text message.
