@@ -43,6 +43,9 @@ GRANT INSERT (
 GRANT INSERT ON journal.data_keys TO spamgate_intake;
 GRANT USAGE ON SEQUENCE journal.row_numbers TO spamgate_intake;
 GRANT SELECT ON carriers, api_keys, signing_keys, report_status TO spamgate_intake;
+-- What a reporter is told of a report, and whether digits are the reporter's: asked, not read.
+GRANT SELECT (seq, report_id, event_kind, received_at, channel, category, source) ON journal.reports TO spamgate_intake;
+GRANT EXECUTE ON FUNCTION journal.has_track_tag(BIGINT, BYTEA) TO spamgate_intake, spamgate_review;
 -- Nodes add up what became of each carrier's reports.
 GRANT SELECT, INSERT, UPDATE ON carrier_usage TO spamgate_intake, spamgate_review;
 -- Carriers are told what a review node has sealed to each.
@@ -59,7 +62,9 @@ GRANT SELECT (
 GRANT UPDATE ON builder_cursor TO spamgate_builder;
 GRANT SELECT, INSERT, UPDATE ON cases TO spamgate_builder;
 GRANT SELECT, INSERT, UPDATE, DELETE ON case_totals, voices, report_index, counted_fingerprints, caseless_figures,
-    amended_reports TO spamgate_builder;
+    amended_reports, further_rows, voice_parts, kept_repeats, withdrawn_rows TO spamgate_builder;
+-- Changes rows of withdrawn reports and no other.
+GRANT EXECUTE ON FUNCTION journal.blank_withdrawn(INTEGER) TO spamgate_builder;
 GRANT USAGE ON SEQUENCE cases_id_seq TO spamgate_builder;
 GRANT EXECUTE ON FUNCTION journal.make_partitions(INTEGER), journal.is_default_partition_used() TO spamgate_builder;
 

@@ -28,7 +28,7 @@ use crate::http::app::App;
 use crate::http::body::{BodyLimits, MediaType, check_media_type, parse_json, read_already, read_body};
 use crate::http::lines::{End, Line, LineLimits, Lines};
 use crate::http::problem::{Problem, ProblemPart};
-use crate::intake::accept::{Accepted, Sender};
+use crate::intake::accept::{Accepted, Sender, Vouched};
 
 /// Lines begun before other requests of this thread have their turn.
 const LINES_PER_TURN: usize = 64;
@@ -375,7 +375,7 @@ impl Batch {
 }
 
 fn sender_of(carrier: &Caller) -> Sender<'_> {
-    Sender { owner: carrier.id, attests: &carrier.attests, source: Source::CarrierBatch }
+    Sender { owner: carrier.id, vouched: Vouched::Carrier(&carrier.attests), source: Source::CarrierBatch }
 }
 
 fn write_taken(to: &mut Vec<u8>, place: &Place, accepted: &Accepted) {

@@ -35,7 +35,7 @@ pub async fn get_report(request: HttpRequest, body: web::Payload, app: web::Data
         Ok(HttpResponse::Ok().json(Answer {
             id: id.to_string(),
             status: found.status.as_str(),
-            receipt: app.intake.keys.receipt(id),
+            receipt: id.receipt().to_string(),
             received_at: found.received_at.to_rfc3339(),
             case: found.case.map(|(reference, status)| CaseAnswer { reference, status: status.as_str() }),
         }))

@@ -12,7 +12,7 @@ use crate::domain::vocabulary::{ReportStatus, Source};
 use crate::http::app::App;
 use crate::http::body::{parse_json, read_json_body};
 use crate::http::problem::Problem;
-use crate::intake::accept::{Accepted, Sender};
+use crate::intake::accept::{Accepted, Sender, Vouched};
 
 /// Said when the sender was an old 11-digit number.
 pub const RENUMBERED_NOTICE: &str = "The sender's old 11-digit number was read as the number that replaced it in 2018.";
@@ -74,7 +74,7 @@ async fn take_authenticated(
     let body = read_json_body(request, body, &app.body_limits, carrier).await?;
     let submission = parse(&body, &app.region)?;
     let renumbered = submission.sender_renumbered;
-    let from = Sender { owner: carrier.id, attests: &carrier.attests, source: Source::CarrierApi };
+    let from = Sender { owner: carrier.id, vouched: Vouched::Carrier(&carrier.attests), source: Source::CarrierApi };
     let accepted = app.intake.accept(&from, submission).await?;
     Ok((accepted, renumbered))
 }

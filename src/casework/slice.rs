@@ -291,6 +291,7 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
             case_id,
             repeat_of,
             conflict: false,
+            withdrawn_seq: None,
         };
         self.index_rows.insert(&row.report_id, index_row);
     }

@@ -1,20 +1,16 @@
 //! The key ring of a node: which sub-keys exist, and what each computes.
 //!
-//! Two roots. The *stable* root never rotates: report ids, receipts and markers must come out the same for ever.
+//! Two roots. The *stable* root never rotates: report ids and markers must come out the same for ever.
 //! The *tag* root has a key id and can be replaced after a leak: it hides numbers and texts.
 
 use super::mac::{MacKey, Secret};
 use super::stored_secret::StoredSecretKey;
-use crate::domain::check_char;
 use crate::domain::content::Content;
 use crate::domain::msisdn::Msisdn;
 use crate::domain::report::{ReportId, Tag};
 use crate::domain::sender::{Sender, SenderKind};
 use crate::domain::submission::Submission;
 use crate::domain::vocabulary::{Category, Channel};
-
-/// Characters of a receipt before its check character: 55 bits.
-const RECEIPT_CHARACTERS: usize = 11;
 
 /// What makes a report the same or another, all computed from one submission.
 pub struct Identity {
@@ -33,7 +29,6 @@ pub struct Identity {
 /// Sub-keys that never rotate.
 struct StableKeys {
     report_id: MacKey,
-    receipt: MacKey,
     track: MacKey,
     mark: MacKey,
     outbound: MacKey,
@@ -64,7 +59,6 @@ impl KeyRing {
         Self {
             stable: StableKeys {
                 report_id: MacKey::derive(stable, "spamgate v1 report id"),
-                receipt: MacKey::derive(stable, "spamgate v1 receipt"),
                 track: MacKey::derive(stable, "spamgate v1 track"),
                 mark: MacKey::derive(stable, "spamgate v1 mark"),
                 outbound: MacKey::derive(stable, "spamgate v1 outbound"),
@@ -176,16 +170,16 @@ impl KeyRing {
         })
     }
 
-    /// The receipt of a report: the same for ever, without a look-up.
-    #[must_use]
-    pub fn receipt(&self, id: ReportId) -> String {
-        check_char::encode(&self.stable.receipt.tag::<7>(&[id.as_bytes()]), RECEIPT_CHARACTERS)
-    }
-
     /// Proof of knowing a report's reporter, without storing digits.
     #[must_use]
     pub fn track_tag(&self, id: ReportId, reporter: Msisdn) -> [u8; 8] {
-        self.stable.track.tag(&[id.as_bytes(), &reporter.last_four()])
+        self.track_tag_of(id, &reporter.last_four())
+    }
+
+    /// The same, of the last four digits as somebody states them.
+    #[must_use]
+    pub fn track_tag_of(&self, id: ReportId, last_four: &[u8; 4]) -> [u8; 8] {
+        self.stable.track.tag(&[id.as_bytes(), last_four])
     }
 
     /// The id of what a carrier is told: the same for ever, however often and by whatever way it is told.

@@ -54,6 +54,22 @@ pub fn normalize(typed: &str) -> Option<String> {
     (check_value(body.iter().copied()) == *check).then(|| digits.iter().map(|digit| letter(*digit)).collect())
 }
 
+/// The bytes that [`encode`] was given, as far as the digits hold them: what a person typed, read by [`normalize`].
+/// `None` also when it has not `length` characters before its check character.
+#[must_use]
+pub fn decode(typed: &str, length: usize) -> Option<Vec<u8>> {
+    let code = normalize(typed).filter(|code| code.len() == length + 1)?;
+    let mut bytes = vec![0; (length * 5).div_ceil(8)];
+    for (index, character) in code.bytes().take(length).enumerate() {
+        let digit = ALPHABET.iter().position(|letter| *letter == character)?;
+        for bit in (0..5).filter(|bit| digit >> (4 - bit) & 1 == 1) {
+            let position = index * 5 + bit;
+            *bytes.get_mut(position / 8)? |= 1 << (7 - position % 8);
+        }
+    }
+    Some(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop where it fails")]
@@ -66,6 +82,8 @@ mod tests {
         assert_eq!(normalize(&code.to_lowercase()), Some(code.clone()));
         let spaced = format!("{}-{} {}", &code[..4], &code[4..8], &code[8..]);
         assert_eq!(normalize(&spaced.replace('1', "l").replace('0', "o")), Some(code));
+        assert_eq!(decode(&spaced, 11).unwrap(), b"\x0e\x99\xf0\x12\x34\x56\x78");
+        assert_eq!(decode(&spaced, 10), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::check_char;
 use super::clock::{MICROS_PER_DAY, Moment};
 use super::sender::SenderKind;
 use super::vocabulary::{Category, Channel, EventKind, Harm, Proof, Source};
@@ -9,6 +10,10 @@ use super::vocabulary::{Category, Channel, EventKind, Harm, Proof, Source};
 /// A repeat is the same fingerprint less than this after a counted report: 24 h, in microseconds.
 /// The window starts at the counted report and does not slide.
 pub const REPEAT_WINDOW_MICROS: i64 = MICROS_PER_DAY;
+/// The owner of what comes by the citizens' form. No carrier has this UUID: theirs are drawn.
+pub const WEB_OWNER: uuid::Uuid = uuid::Uuid::from_u128(0x7765_6200_0000_8000_8000_0073_7061_6d67);
+/// Characters of a receipt before its check character: 55 bits.
+const RECEIPT_CHARACTERS: usize = 11;
 
 /// The identity of a report: computed from who sent it and under which id of theirs, never drawn.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +40,14 @@ impl ReportId {
         (id.hyphenated().encode_lower(&mut spelling) == text).then_some(Self(id))
     }
 
+    /// What its reporter is given, to ask for it by: the same for ever, without a look-up.
+    #[must_use]
+    pub const fn receipt(&self) -> Receipt {
+        let [a, b, c, d, e, f, g, h, ..] = *self.as_bytes();
+        // The four bits of the version are the same in every id.
+        Receipt([a, b, c, d, e, f, g << 4 | h >> 4 & 0b1110])
+    }
+
     /// The 16 bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
@@ -49,6 +62,40 @@ impl fmt::Display for ReportId {
 }
 
 impl fmt::Debug for ReportId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The first 55 bits of a report id, its version left out: as hard to guess as the id, which is a keyed MAC, and found in
+/// the index of ids without an index of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Receipt([u8; 7]);
+
+impl Receipt {
+    /// Reads what a person typed. `None` when the check character does not fit.
+    #[must_use]
+    pub fn parse(typed: &str) -> Option<Self> {
+        check_char::decode(typed, RECEIPT_CHARACTERS)?.try_into().ok().map(Self)
+    }
+
+    /// The first and the last report id that have this receipt.
+    #[must_use]
+    pub const fn ids(&self) -> ([u8; 16], [u8; 16]) {
+        let [a, b, c, d, e, f, g] = self.0;
+        let (g, h) = (0x80 | g >> 4, g << 4 & 0b1110_0000);
+        let last = [a, b, c, d, e, f, g, h | 0b1_1111, !0, !0, !0, !0, !0, !0, !0, !0];
+        ([a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0], last)
+    }
+}
+
+impl fmt::Display for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&check_char::encode(&self.0, RECEIPT_CHARACTERS))
+    }
+}
+
+impl fmt::Debug for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -104,4 +151,35 @@ pub struct Report {
     pub data_key_id: i64,
     /// Sender, reporter and content, sealed for the authority.
     pub envelope: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may stop where it fails")]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_receipt_leads_to_the_ids_that_have_it_and_to_no_other(mac: [u8; 16], other: [u8; 16]) {
+            let (id, other) = (ReportId::from_mac(mac), ReportId::from_mac(other));
+            let typed = id.receipt().to_string();
+            prop_assert_eq!(typed.len(), RECEIPT_CHARACTERS + 1);
+            let receipt = Receipt::parse(&typed.to_lowercase()).unwrap();
+            prop_assert_eq!(receipt, id.receipt());
+            let (first, last) = receipt.ids();
+            prop_assert!((&first..=&last).contains(&id.as_bytes()));
+            prop_assert_eq!((&first..=&last).contains(&other.as_bytes()), other.receipt() == receipt);
+            let [first, last] = [first, last].map(|bytes| ReportId::from_mac(bytes).receipt());
+            prop_assert_eq!([first, last], [receipt; 2]);
+        }
+    }
+
+    #[test]
+    fn a_mistyped_receipt_is_not_read() {
+        for typed in ["", "A", "7K3QXWA4B2MN7", "7K3QXWA4B2M", "7K3QXWA4B2MU"] {
+            assert_eq!(Receipt::parse(typed), None, "{typed}");
+        }
+    }
 }

@@ -135,6 +135,8 @@ words! {
         Repeat = "repeat",
         /// The same report id was used for another body; the first one stands.
         Conflict = "conflict",
+        /// Its reporter took it back: it counts nowhere, and nothing is kept of it but its id.
+        Withdrawn = "withdrawn",
     }
 }
 words! {

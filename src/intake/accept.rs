@@ -13,10 +13,11 @@ use crate::crypto::envelope::{DataKey, EnvelopeError, Sealer};
 use crate::crypto::key_ring::{BodyParts, Identity, KeyRing};
 use crate::domain::carrier::Attests;
 use crate::domain::clock::{Clock, Moment};
+use crate::domain::msisdn::Msisdn;
 use crate::domain::rejection::Rejection;
 use crate::domain::report::{Report, ReportId};
 use crate::domain::submission::Submission;
-use crate::domain::vocabulary::{EventKind, Harm, Source};
+use crate::domain::vocabulary::{EventKind, Harm, Proof, Source};
 pub use crate::fast::Admission;
 use crate::fast::{FastState, Probe};
 use crate::store::StoreError;
@@ -124,12 +125,32 @@ impl Future for Appending {
     }
 }
 
+/// Whose word it is that a number is the reporter's.
+#[derive(Clone, Copy)]
+pub enum Vouched<'a> {
+    /// The carrier's, for the numbers it attests.
+    Carrier(&'a Attests),
+    /// Ours: the number was proven in this way.
+    Proven(Proof),
+}
+
+impl Vouched<'_> {
+    /// How this number is proven.
+    #[must_use]
+    pub fn proof_of(self, reporter: Msisdn) -> Proof {
+        match self {
+            Self::Carrier(attests) => attests.proof_of(reporter),
+            Self::Proven(proof) => proof,
+        }
+    }
+}
+
 /// Who sends the report.
 pub struct Sender<'a> {
-    /// The carrier's UUID.
+    /// The carrier's UUID, or [`WEB_OWNER`](crate::domain::report::WEB_OWNER).
     pub owner: Uuid,
-    /// The numbers it vouches for.
-    pub attests: &'a Attests,
+    /// Whose word it is that the number is the reporter's.
+    pub vouched: Vouched<'a>,
     /// The way it came.
     pub source: Source,
 }
@@ -222,7 +243,7 @@ impl Intake {
     pub fn begin_append(&self, from: &Sender<'_>, prepared: Prepared, admission: Admission) -> Result<Begun, Refused> {
         let Prepared { submission, identity, probe, too_old_or_early } = prepared;
         let id = identity.id;
-        let accepted = |received_at, repeat| Accepted { id, receipt: self.keys.receipt(id), received_at, repeat };
+        let accepted = |received_at, repeat| Accepted { id, receipt: id.receipt().to_string(), received_at, repeat };
         let repeat = match admission {
             Admission::Stored => {
                 self.metrics.duplicates.inc();
@@ -321,7 +342,7 @@ impl Intake {
             source: from.source,
             owner: from.owner,
             reporter_tag: identity.reporter_tag,
-            proof: from.attests.proof_of(*reporter),
+            proof: from.vouched.proof_of(*reporter),
             sender_kind: sender.kind(),
             sender_tag: identity.sender_tag,
             channel: submission.channel,

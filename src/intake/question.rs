@@ -279,7 +279,7 @@ impl Intake {
             source: from.source,
             owner: from.owner,
             reporter_tag: self.keys.reporter_tag(reporter),
-            proof: from.attests.proof_of(reporter),
+            proof: from.vouched.proof_of(reporter),
             sender_kind: sender.kind(),
             sender_tag: self.keys.sender_tag(sender),
             channel: question.channel,

@@ -143,6 +143,8 @@ pub struct IndexRow {
     pub repeat_of: Option<Vec<u8>>,
     /// Its id was used again for another body.
     pub conflict: bool,
+    /// The row that took it back.
+    pub withdrawn_seq: Option<i64>,
 }
 
 /// Finds where in the journal these report ids stand first.

@@ -49,6 +49,9 @@ diesel::table! {
         conflict -> Bool,
         reference -> Nullable<Text>,
         status -> Nullable<Text>,
+        withdrawn -> Bool,
+        decided_at -> Nullable<BigInt>,
+        reason_class -> Nullable<Text>,
     }
 }
 diesel::table! {
@@ -149,6 +152,46 @@ diesel::table! {
         case_id -> Nullable<BigInt>,
         repeat_of -> Nullable<Binary>,
         conflict -> Bool,
+        withdrawn_seq -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    withdrawn_rows (seq) {
+        seq -> BigInt,
+        report_id -> Binary,
+        withdrawn_seq -> BigInt,
+        is_counted -> Bool,
+        case_id -> Nullable<BigInt>,
+        repeat_of -> Nullable<Binary>,
+        proof -> Nullable<Text>,
+        attested_by -> Nullable<Binary>,
+        is_legit -> Nullable<Bool>,
+        is_blank -> Bool,
+    }
+}
+diesel::table! {
+    kept_repeats (seq) {
+        seq -> BigInt,
+        report_id -> Binary,
+        withdrawn_seq -> BigInt,
+        case_id -> Nullable<BigInt>,
+        repeat_of -> Binary,
+    }
+}
+diesel::table! {
+    further_rows (report_id, seq) { report_id -> Binary, seq -> BigInt, }
+}
+diesel::table! {
+    voice_parts (case_id, reporter_tag, seq) {
+        case_id -> BigInt,
+        reporter_tag -> Binary,
+        seq -> BigInt,
+        report_id -> Nullable<Binary>,
+        reports -> BigInt,
+        proof -> Text,
+        attested_by -> Binary,
+        is_legit -> Bool,
+        is_late -> Bool,
     }
 }
 diesel::table! {
@@ -163,6 +206,8 @@ diesel::table! {
     amended_reports (report_id) {
         report_id -> Binary,
         seq -> BigInt,
+        case_id -> Nullable<BigInt>,
+        repeat_of -> Nullable<Binary>,
     }
 }
 diesel::table! {

@@ -76,7 +76,7 @@ async fn take_authenticated(
         Profile::Kannel => ForwardedSms::of_kannel(request, &parameters, &body)?,
         Profile::Jasmin => ForwardedSms::of_jasmin(&parameters)?,
     };
-    let from = accept::Sender { owner: carrier.id, attests: &carrier.attests, source: Way::CarrierMo };
+    let from = accept::Sender { owner: carrier.id, vouched: accept::Vouched::Carrier(&carrier.attests), source: Way::CarrierMo };
     Ok((profile, Conversation { app, carrier, from, sms: &sms }.answer().await?))
 }
 
@@ -254,7 +254,7 @@ impl Conversation<'_> {
             Err(ClaimInDoubt::NotReached) if self.may_be_awaited() => return Err(Problem::store_unavailable()),
             Err(ClaimInDoubt::NotReached) => return Ok(None),
         };
-        let receipt = intake.keys.receipt(question.report);
+        let receipt = question.report.receipt().to_string();
         Ok(Some(Told { reply: Reply::Amended { receipt }, report: Some(question.report) }))
     }
 
