@@ -8,6 +8,7 @@ use diesel::QueryResult;
 
 use super::amendment;
 use super::slice::Slice;
+use super::withdrawal;
 use crate::domain::check_char;
 use crate::domain::clock::Moment;
 use crate::domain::vocabulary::EventKind;
@@ -15,6 +16,7 @@ use crate::store::StoreError;
 use crate::store::building::{self, Cursor};
 use crate::store::connection::{Connection, write_transaction};
 use crate::store::journal::{self, JournalRow};
+use crate::store::withdrawing;
 
 /// Random characters of a case reference before its check character: 35 bits.
 const REFERENCE_CHARACTERS: usize = 7;
@@ -61,6 +63,7 @@ pub fn build_slice(connection: &mut Connection, country: &str, slice_rows: i64) 
             let furthest_seq = journal::find_last_seq(connection)?;
             building::delete_derived(connection, furthest_seq)?;
             building::cut_closed_spans(connection, furthest_seq)?;
+            withdrawing::cut_withdrawn(connection, furthest_seq)?;
             return Ok(Turn { rebuild_began: true, ..Turn::default() });
         }
         let horizon = journal::find_horizon(connection)?;
@@ -75,7 +78,7 @@ pub fn build_slice(connection: &mut Connection, country: &str, slice_rows: i64) 
     })
 }
 
-/// Builds rows in. Amendments stand between slices: what they take back must be written by then.
+/// Builds rows in. Amendments and withdrawals stand between slices: what they take back must be written by then.
 fn build_rows(
     connection: &mut Connection,
     rows: &[JournalRow],
@@ -86,6 +89,10 @@ fn build_rows(
         conflicts += match run {
             [amendment] if amendment.event == EventKind::Amendment => {
                 amendment::apply(connection, amendment, &mut draw_reference)?
+            }
+            [withdrawal] if withdrawal.event == EventKind::Withdrawal => {
+                withdrawal::apply(connection, withdrawal)?;
+                0
             }
             reports => {
                 let mut slice = Slice::load(connection, reports, &mut draw_reference)?;

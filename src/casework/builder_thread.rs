@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::blanking;
 use super::builder::{BuildError, Turn, build_slice};
 use crate::store::StoreError;
 use crate::store::connection::{Connection, StoreLocation};
@@ -57,6 +58,7 @@ pub struct BuilderBell {
     cursor_seq: AtomicI64,
     default_partition_used: AtomicBool,
     held_back_by: Mutex<Option<String>>,
+    blanking_fails: AtomicBool,
 }
 
 impl BuilderBell {
@@ -98,6 +100,10 @@ impl BuilderBell {
             let used =
                 "journal.reports_default holds rows: a month had no partition, and its rows cannot be dropped with it";
             complaints.push(used.to_owned());
+        }
+        if self.blanking_fails.load(Ordering::Relaxed) {
+            let fails = "rows of withdrawn reports cannot be blanked: they count for nothing, but are still there";
+            complaints.push(fails.to_owned());
         }
         if let Some(holder) = self.held_back_by.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
             complaints.push(format!("the builder waits for a transaction that has not ended: {holder}"));
@@ -249,6 +255,7 @@ impl Worker {
             self.parts.metrics.default_partition_used.set(i64::from(is_used));
         }
         let turn = build_slice(connection, &self.parts.settings.country, self.parts.settings.slice_rows)?;
+        note_blanking(&self.parts.bell, blanking::blank_some(location, connection));
         if turn.rows == 0 && !turn.rebuild_began && upkeep::is_held_back(connection)? {
             let since = *self.waits_since.get_or_insert_with(Instant::now);
             if since.elapsed() >= HELD_BACK_AFTER {
@@ -293,6 +300,24 @@ impl Worker {
             bell.sleep(gather_after(turn.rows));
         } else if took >= LONG_SLICE {
             bell.sleep(LET_OTHERS);
+        }
+    }
+}
+
+/// Reports are counted all the same when rows cannot be blanked: they are tried again with the next slice.
+fn note_blanking(bell: &BuilderBell, outcome: Result<usize, StoreError>) {
+    match outcome {
+        // The journal is being written: in a moment.
+        Err(error) if error.is_locked() => {}
+        Err(error) => {
+            if !bell.blanking_fails.swap(true, Ordering::Relaxed) {
+                tracing::error!(%error, "rows of withdrawn reports are not blanked");
+            }
+        }
+        Ok(blanked) => {
+            if bell.blanking_fails.swap(false, Ordering::Relaxed) || blanked > 0 {
+                tracing::info!(blanked, "rows of withdrawn reports are blank");
+            }
         }
     }
 }

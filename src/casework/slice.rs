@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::builder::BuildError;
+use super::withdrawal::note_further_row;
 use crate::domain::clock::MICROS_PER_DAY;
 use crate::domain::grouping::{GroupKey, group_key};
 use crate::domain::report::REPEAT_WINDOW_MICROS;
@@ -13,6 +14,7 @@ use crate::store::building::{
 };
 use crate::store::connection::Connection;
 use crate::store::journal::{self, JournalRow};
+use crate::store::withdrawing::{self, KeptRepeat, VoicePart, WithdrawnRow};
 
 /// How much longer than the window a counted fingerprint is kept, so that sweeping never races the window: 1 h.
 const SWEEP_MARGIN_MICROS: i64 = MICROS_PER_DAY / 24;
@@ -30,6 +32,7 @@ struct Voice<'r> {
     is_legit: bool,
     /// Nothing but what was said again after the decision: the word that it was made on stands.
     is_late: bool,
+    parts: Vec<VoicePart>,
 }
 
 /// The state of a slice. `D` draws a case reference.
@@ -52,6 +55,10 @@ pub(super) struct Slice<'r, D> {
     totals: BTreeMap<i64, TotalsRow>,
     figures: HashMap<FigureKey, i64>,
     conflicts: HashSet<&'r [u8]>,
+    twins: Vec<&'r JournalRow>,
+    /// What blank rows had added before they were withdrawn.
+    withdrawn: HashMap<i64, WithdrawnRow>,
+    kept_repeats: HashMap<i64, KeptRepeat>,
 }
 
 impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
@@ -76,6 +83,13 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
             cases.get(key.as_bytes()).is_some_and(|spans| spans.iter().any(|span| span.closed_seq.is_none()))
         };
         let to_open = keys.len() - keys.iter().filter(is_open).count();
+        let mut withdrawn = HashMap::new();
+        for row in rows.iter().filter(|row| row.is_blank()) {
+            let known = withdrawing::find_withdrawn_row(connection, row.seq, &row.report_id)?;
+            withdrawn.extend(known.filter(|known| known.is_counted).map(|known| (row.seq, known)));
+        }
+        let (first, last) = (rows.first().map_or(0, |row| row.seq), rows.last().map_or(0, |row| row.seq));
+        let kept_repeats = withdrawing::list_kept_repeats(connection, first, last)?;
         Ok(Self {
             draw_reference,
             rows_by_seq: rows.iter().map(|row| (row.seq, row)).collect(),
@@ -91,6 +105,9 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
             totals: BTreeMap::new(),
             figures: HashMap::new(),
             conflicts: HashSet::new(),
+            twins: Vec::new(),
+            withdrawn,
+            kept_repeats: kept_repeats.into_iter().map(|kept| (kept.seq, kept)).collect(),
         })
     }
 
@@ -114,6 +131,14 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
     }
 
     fn count_or_link(&mut self, row: &'r JournalRow) -> Result<(), BuildError> {
+        if row.is_blank() {
+            self.count_as_before(row);
+            return Ok(());
+        }
+        if let Some(kept) = self.kept_repeats.get(&row.seq).filter(|kept| kept.report_id == row.report_id).cloned() {
+            self.link(row, kept.case_id, kept.repeat_of);
+            return Ok(());
+        }
         let repeated = self
             .counted
             .get(&row.fingerprint)
@@ -125,7 +150,7 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
                 && key_of(row).is_some_and(|key| self.find_case_before(&key, row).is_some())
         };
         if let Some(counted) = repeated.filter(|counted| !finds_its_case(counted)).cloned() {
-            self.link_repeat(row, &counted);
+            self.link_repeat(row, counted);
             return Ok(());
         }
         self.count(row)
@@ -133,9 +158,12 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
 
     /// The same report id again: it adds nothing, but another body under it is told to the carrier.
     fn drop_twin(&mut self, connection: &mut Connection, row: &'r JournalRow, first: i64) -> Result<(), BuildError> {
+        self.twins.push(row);
+        // Of a report that is withdrawn by now the first body is gone.
+        let is_same = |first: &JournalRow| row.is_blank() || first.is_blank() || first.body() == row.body();
         let same_body = match self.rows_by_seq.get(&first) {
-            Some(first) => first.body() == row.body(),
-            None => journal::find_row(connection, first)?.is_some_and(|first| first.body() == row.body()),
+            Some(first) => is_same(first),
+            None => journal::find_row(connection, first)?.is_some_and(|first| is_same(&first)),
         };
         if !same_body {
             self.conflicts.insert(&row.report_id);
@@ -144,15 +172,40 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
     }
 
     /// The same person saying the same again: linked to the case of the counted report, no new voice.
-    fn link_repeat(&mut self, row: &'r JournalRow, counted: &CountedRow) {
+    fn link_repeat(&mut self, row: &'r JournalRow, counted: CountedRow) {
         if let Some(case_id) = counted.case_id {
-            self.add_to_totals(case_id, row).repeats += 1;
             // It may be better proven than the report it repeats: a carrier that vouches for nobody could else make every
             // voice worthless by being first.
             let is_late = self.is_decided_before(case_id, row);
             self.add_voice(case_id, row, 0, is_late);
         }
-        self.index(row, counted.case_id, Some(counted.report_id.clone()));
+        self.link(row, counted.case_id, counted.report_id);
+    }
+
+    fn link(&mut self, row: &'r JournalRow, case_id: Option<i64>, repeat_of: Vec<u8>) {
+        if let Some(case_id) = case_id {
+            self.add_to_totals(case_id, row).repeats += 1;
+        }
+        self.index(row, case_id, Some(repeat_of));
+    }
+
+    /// Counts a row that is blank as it was counted before it was withdrawn, up to its withdrawal. It is in no voice: that
+    /// is taken back then. What is not known any more is passed over.
+    fn count_as_before(&mut self, row: &'r JournalRow) {
+        let before = self.withdrawn.get(&row.seq).map(|before| (before.case_id, before.repeat_of.clone()));
+        match before {
+            Some((case_id, Some(repeat_of))) => self.link(row, case_id, repeat_of),
+            Some((Some(case_id), None)) => {
+                self.add_to_totals(case_id, row);
+                self.index(row, Some(case_id), None);
+            }
+            Some((None, None)) => {
+                *self.figures.entry(figure_key(row)).or_default() += 1;
+                self.index(row, None, None);
+            }
+            // As a repeat, so that its withdrawal takes nothing from the figures that was not added.
+            None => self.index(row, None, Some(row.report_id.clone())),
+        }
     }
 
     fn count(&mut self, row: &'r JournalRow) -> Result<(), BuildError> {
@@ -271,6 +324,18 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
             attested_by: &row.owner,
             is_legit: row.is_legit,
             is_late,
+            parts: Vec::new(),
+        });
+        voice.parts.push(VoicePart {
+            case_id,
+            reporter_tag: row.reporter_tag.clone(),
+            seq: row.seq,
+            report_id: Some(row.report_id.clone()),
+            reports,
+            proof: row.proof.as_str().to_owned(),
+            attested_by: row.owner.clone(),
+            is_legit: row.is_legit,
+            is_late,
         });
         voice.reports += reports;
         // Rows come in the order of the journal: the latest word counts, a repeated one too, up to the decision.
@@ -309,8 +374,10 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
         let rows: Vec<VoiceRow<'r>> = self.voices.iter().map(row).collect();
         let before = building::insert_new_voices(connection, &rows)?;
         let mut changed = Vec::new();
+        let mut parts = Vec::new();
         for ((row, voice), before) in rows.iter().zip(self.voices.values()).zip(&before) {
             let after = before.as_ref().map_or(*row, |before| grown(row, before, voice));
+            add_parts(&mut parts, row, voice, before.as_ref());
             if before.is_some() {
                 changed.push(after);
             }
@@ -322,12 +389,28 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
                 totals.counter_voices += now.counter - then.counter;
             }
         }
+        withdrawing::insert_parts(connection, &parts)?;
         Ok(building::replace_voices(connection, &changed)?)
+    }
+
+    /// Twins hold of their reports what the first rows hold: they are blanked with them.
+    fn note_twins(&self, connection: &mut Connection) -> Result<(), BuildError> {
+        let ids: Vec<&[u8]> = self.twins.iter().map(|twin| twin.report_id.as_slice()).collect();
+        let withdrawn = withdrawing::find_withdrawn_seqs(connection, &ids)?;
+        let mut further = Vec::new();
+        for twin in &self.twins {
+            match withdrawn.get(&twin.report_id) {
+                Some(withdrawn_seq) => note_further_row(connection, &twin.report_id, twin.seq, *withdrawn_seq)?,
+                None => further.push((twin.report_id.as_slice(), twin.seq)),
+            }
+        }
+        Ok(withdrawing::insert_further_rows(connection, &further)?)
     }
 
     /// Writes everything; the number of conflicts found.
     pub(super) fn finish(mut self, connection: &mut Connection) -> Result<usize, BuildError> {
         self.open_cases(connection)?;
+        self.note_twins(connection)?;
         self.write_voices(connection)?;
         let case_ids: Vec<i64> = self.totals.keys().copied().collect();
         for before in building::list_totals(connection, &case_ids)? {
@@ -351,6 +434,29 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
             building::delete_counted_before(connection, oldest - REPEAT_WINDOW_MICROS - SWEEP_MARGIN_MICROS)?;
         }
         Ok(self.conflicts.len())
+    }
+}
+
+/// Has the parts of a voice written down, once it has several; the first is then what the voice was.
+fn add_parts(parts: &mut Vec<VoicePart>, row: &VoiceRow<'_>, voice: &Voice<'_>, before: Option<&VoiceBefore>) {
+    if let Some(before) = before {
+        parts.push(VoicePart {
+            case_id: row.case_id,
+            reporter_tag: row.reporter_tag.to_vec(),
+            seq: 0,
+            report_id: None,
+            reports: before.reports,
+            proof: before.proof.clone(),
+            attested_by: before.attested_by.clone(),
+            is_legit: before.is_legit,
+            is_late: false,
+        });
+        parts.extend(voice.parts.iter().cloned());
+    } else if let [first, rest @ ..] = voice.parts.as_slice()
+        && !rest.is_empty()
+    {
+        parts.push(VoicePart { seq: 0, ..first.clone() });
+        parts.extend(rest.iter().cloned());
     }
 }
 
@@ -390,6 +496,16 @@ fn sum_of(before: TotalsRow, added: &TotalsRow) -> TotalsRow {
         first_report_at: before.first_report_at.min(added.first_report_at),
         last_report_at: before.last_report_at.max(added.last_report_at),
         counter_voices: before.counter_voices + added.counter_voices,
+    }
+}
+
+impl TotalsRow {
+    /// A voice of the case became another, came or went.
+    pub(super) fn change_voice(&mut self, before: Option<&VoiceBefore>, after: Option<&VoiceBefore>) {
+        let (then, now) = (before.map_or(Weight::NONE, weight_of), after.map_or(Weight::NONE, weight_of));
+        self.voices += now.against - then.against;
+        self.foreign_voices += now.foreign - then.foreign;
+        self.counter_voices += now.counter - then.counter;
     }
 }
 

@@ -4,3 +4,4 @@ pub mod accept;
 pub mod journal_queue;
 pub mod journal_writer;
 pub mod question;
+pub mod withdrawal;

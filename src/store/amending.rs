@@ -3,11 +3,9 @@
 
 use diesel::prelude::*;
 
-use super::building::{FigureKey, IndexRow, VoiceBefore};
+use super::building::{FigureKey, IndexRow};
 use super::connection::Connection;
-use super::schema::{
-    amended_reports, case_totals, caseless_figures, cases, counted_fingerprints, report_index, voices,
-};
+use super::schema::{amended_reports, case_totals, caseless_figures, cases, counted_fingerprints, report_index};
 
 /// Finds what is known of a report that is built in.
 ///
@@ -25,21 +23,38 @@ pub fn delete_index_row(connection: &mut Connection, report_id: &[u8]) -> QueryR
     diesel::delete(report_index::table.find(report_id)).execute(connection).map(|_| ())
 }
 
-/// Whether an amendment of this report has taken effect.
-///
-/// # Errors
-/// As the database says.
-pub fn is_amended(connection: &mut Connection, report_id: &[u8]) -> QueryResult<bool> {
-    diesel::select(diesel::dsl::exists(amended_reports::table.find(report_id))).get_result(connection)
+/// An amendment that has taken effect.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = amended_reports)]
+pub struct Amended {
+    /// Its row.
+    pub seq: i64,
+    /// The case that the report was in before.
+    pub case_id: Option<i64>,
+    /// What the report repeated before.
+    pub repeat_of: Option<Vec<u8>>,
 }
 
-/// Records that the amendment at `seq` has taken effect.
+/// Finds the amendment of this report that has taken effect.
 ///
 /// # Errors
 /// As the database says.
-pub fn insert_amended(connection: &mut Connection, report_id: &[u8], seq: i64) -> QueryResult<()> {
+pub fn find_amended(connection: &mut Connection, report_id: &[u8]) -> QueryResult<Option<Amended>> {
+    amended_reports::table.find(report_id).select(Amended::as_select()).first(connection).optional()
+}
+
+/// Records that the amendment at `seq` has taken effect on a report that stood in the index as `before`.
+///
+/// # Errors
+/// As the database says.
+pub fn insert_amended(connection: &mut Connection, before: &IndexRow, seq: i64) -> QueryResult<()> {
     diesel::insert_into(amended_reports::table)
-        .values((amended_reports::report_id.eq(report_id), amended_reports::seq.eq(seq)))
+        .values((
+            amended_reports::report_id.eq(&before.report_id),
+            amended_reports::seq.eq(seq),
+            amended_reports::case_id.eq(before.case_id),
+            amended_reports::repeat_of.eq(&before.repeat_of),
+        ))
         .execute(connection)
         .map(|_| ())
 }
@@ -50,30 +65,6 @@ pub fn insert_amended(connection: &mut Connection, report_id: &[u8], seq: i64) -
 /// As the database says.
 pub fn find_closed_seq(connection: &mut Connection, case_id: i64) -> QueryResult<Option<i64>> {
     cases::table.find(case_id).select(cases::closed_seq).first(connection)
-}
-
-/// Takes one counted report from a voice, which goes with its last one. What the voice was; none when there is none.
-///
-/// # Errors
-/// As the database says.
-pub fn take_from_voice(
-    connection: &mut Connection,
-    case_id: i64,
-    reporter_tag: &[u8],
-) -> QueryResult<Option<VoiceBefore>> {
-    let voice = voices::table.find((case_id, reporter_tag));
-    let before = voice
-        .select((voices::reports, voices::proof, voices::attested_by, voices::is_legit))
-        .first::<VoiceBefore>(connection)
-        .optional()?;
-    if let Some(before) = &before {
-        if before.reports > 1 {
-            diesel::update(voice).set(voices::reports.eq(before.reports - 1)).execute(connection)?;
-        } else {
-            diesel::delete(voice).execute(connection)?;
-        }
-    }
-    Ok(before)
 }
 
 /// Takes the totals of a case away: it has no report left.

@@ -13,7 +13,8 @@ use diesel::sqlite::SqliteConnection;
 use super::StoreError;
 use super::connection::Connection;
 use super::schema::{
-    amended_reports, builder_cursor, case_totals, caseless_figures, cases, counted_fingerprints, report_index, voices,
+    amended_reports, builder_cursor, case_totals, caseless_figures, cases, counted_fingerprints, further_rows,
+    report_index, voice_parts, voices,
 };
 use crate::domain::grouping::GroupKey;
 
@@ -113,6 +114,8 @@ pub fn delete_derived(connection: &mut Connection, furthest_seq: i64) -> QueryRe
     diesel::delete(counted_fingerprints::table).execute(connection)?;
     diesel::delete(caseless_figures::table).execute(connection)?;
     diesel::delete(amended_reports::table).execute(connection)?;
+    diesel::delete(further_rows::table).execute(connection)?;
+    diesel::delete(voice_parts::table).execute(connection)?;
     update_cursor(connection, &Cursor { seq: 0, report_id: None, furthest_seq })
 }
 
@@ -188,12 +191,12 @@ pub fn insert_index_rows(connection: &mut Connection, rows: &[IndexRow]) -> Quer
     }
 }
 
-/// Marks that a report id was used again for another body.
+/// Marks that a report id was used again for another body; not of a report that was withdrawn, whose body is gone.
 ///
 /// # Errors
 /// As the database says.
 pub fn update_conflict(connection: &mut Connection, report_id: &[u8]) -> QueryResult<()> {
-    diesel::update(report_index::table.find(report_id))
+    diesel::update(report_index::table.find(report_id).filter(report_index::withdrawn_seq.is_null()))
         .set(report_index::conflict.eq(true))
         .execute(connection)
         .map(|_| ())

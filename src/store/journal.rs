@@ -185,7 +185,7 @@ struct StoredRow {
 pub struct JournalRow {
     /// Place in the journal.
     pub seq: i64,
-    /// Computed id; of an amendment, that of the report it amends.
+    /// Computed id; of an amendment or a withdrawal, that of the report it is about.
     pub report_id: Vec<u8>,
     /// What it records.
     pub event: EventKind,
@@ -224,6 +224,12 @@ pub struct JournalRow {
 }
 
 impl JournalRow {
+    /// Whether its report was withdrawn and nothing personal is left of it.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.fingerprint.is_empty()
+    }
+
     /// What a retry must have in common with this row.
     #[must_use]
     pub fn body(&self) -> BodyParts<'_> {
@@ -242,10 +248,8 @@ impl TryFrom<StoredRow> for JournalRow {
 
     fn try_from(row: StoredRow) -> Result<Self, StoreError> {
         let unknown = |column| StoreError::UnknownWord { seq: row.seq, column };
-        // Withdrawals have no writer yet; a row of theirs must stop an older builder, not be skipped.
-        let event = EventKind::parse(&row.event_kind).filter(|event| *event != EventKind::Withdrawal);
         Ok(Self {
-            event: event.ok_or_else(|| unknown("event_kind"))?,
+            event: EventKind::parse(&row.event_kind).ok_or_else(|| unknown("event_kind"))?,
             source: Source::parse(&row.source).ok_or_else(|| unknown("source"))?,
             proof: Proof::parse(&row.proof).ok_or_else(|| unknown("proof"))?,
             sender_kind: SenderKind::parse(&row.sender_kind).ok_or_else(|| unknown("sender_kind"))?,

@@ -23,6 +23,7 @@ pub mod sqlite;
 pub mod upkeep;
 pub mod usage;
 pub mod webhooks;
+pub mod withdrawing;
 
 use std::path::PathBuf;
 

@@ -33,6 +33,7 @@ mod api_requests;
 mod api_scopes;
 mod api_signatures;
 mod api_usage;
+mod api_withdrawals;
 mod cli;
 mod docs_carriers;
 mod edge_floods;

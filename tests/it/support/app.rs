@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use actix_web::web;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use sha2::{Digest, Sha256};
@@ -14,6 +15,7 @@ use spamgate::crypto::stored_secret::SecretOf;
 use spamgate::domain::carrier::Attests;
 use spamgate::domain::clock::{Clock, Moment};
 use spamgate::enrol::{self, EnrolError, NewCarrier, NewSigningKey, SigningKeyKind, Terms};
+use spamgate::http::app::App;
 use spamgate::startup::{self, Gateway, StartError};
 use spamgate::store::carriers::CarrierChange;
 use spamgate::store::cases::{CaseRow, list_cases};
@@ -251,6 +253,21 @@ impl TestApp {
 
     fn with_gateway<T>(&self, look: impl FnOnce(&Gateway) -> T) -> T {
         look(self.gateway.lock().unwrap().as_ref().expect("the gateway runs"))
+    }
+
+    /// What handlers see.
+    pub fn app(&self) -> web::Data<App> {
+        self.with_gateway(|gateway| gateway.app.clone())
+    }
+
+    /// Where the store is.
+    pub fn location(&self) -> StoreLocation {
+        self.store()
+    }
+
+    /// The gateway's time.
+    pub fn now(&self) -> Moment {
+        self.clock.now()
     }
 
     /// The data directory.
