@@ -26,7 +26,9 @@ pub(super) fn take_report(
     is_repeat: bool,
     repeats: &[&[u8]],
 ) -> Result<Change, BuildError> {
-    let Some(before) = withdrawing::find_voice(connection, case_id, reporter_tag)? else { return Ok(Change::default()) };
+    let Some(before) = withdrawing::find_voice(connection, case_id, reporter_tag)? else {
+        return Ok(Change::default());
+    };
     let parts = withdrawing::list_parts(connection, case_id, reporter_tag)?;
     let after = match parts.as_slice() {
         // A repeat stands beside what it repeats, unless its part went with that.

@@ -53,11 +53,7 @@ pub(super) fn note_further_row(
     Ok(withdrawing::insert_withdrawn_row(connection, &uncounted(report_id, seq, withdrawn_seq))?)
 }
 
-fn takes_effect(
-    connection: &mut Connection,
-    withdrawal: &JournalRow,
-    report: &JournalRow,
-) -> Result<bool, BuildError> {
+fn takes_effect(connection: &mut Connection, withdrawal: &JournalRow, report: &JournalRow) -> Result<bool, BuildError> {
     if !report.is_blank() {
         return Ok(report.reporter_tag == withdrawal.reporter_tag);
     }
@@ -81,20 +77,14 @@ fn withdraw(
     let counted = amendment.as_ref().unwrap_or(report);
     let repeats = withdrawing::list_repeats_of(connection, &index.report_id, withdrawal.seq)?;
     let repeat_ids: Vec<&[u8]> = repeats.iter().map(|repeat| repeat.report_id.as_slice()).collect();
-    let closed_seq = match index.case_id {
-        Some(case_id) => amending::find_closed_seq(connection, case_id)?,
-        None => None,
-    };
-    let decided = index.case_id.filter(|_| closed_seq.is_some_and(|closed| closed < withdrawal.seq));
-    let nobodys = match decided {
-        Some(case_id) => leave_voice(connection, case_id, counted, index.repeat_of.is_some(), &repeat_ids)?,
-        None => None,
-    };
+    let nobodys = leave_if_decided(connection, &index, counted, withdrawal.seq, &repeat_ids)?;
     uncount(connection, &index, counted, withdrawal.seq, &repeat_ids)?;
     write_down(connection, withdrawal.seq, &index, counted, nobodys.as_ref())?;
-    if let Some(Amended { case_id, repeat_of, .. }) = amended {
+    if let Some(Amended { seq, case_id, repeat_of }) = amended {
         let before = IndexRow { case_id, repeat_of, ..index.clone() };
-        write_down(connection, withdrawal.seq, &before, report, None)?;
+        // A case that was decided before the amendment has kept the report too.
+        let nobodys = leave_if_decided(connection, &before, report, seq, &repeat_ids)?;
+        write_down(connection, withdrawal.seq, &before, report, nobodys.as_ref())?;
     }
     for seq in withdrawing::list_further_rows(connection, &index.report_id)? {
         withdrawing::insert_withdrawn_row(connection, &uncounted(&index.report_id, seq, withdrawal.seq))?;
@@ -107,6 +97,22 @@ fn withdraw(
     let stays =
         IndexRow { case_id: None, repeat_of: None, conflict: false, withdrawn_seq: Some(withdrawal.seq), ..index };
     Ok(building::insert_index_rows(connection, &[stays])?)
+}
+
+/// Takes a report from a voice of its case, if that was decided before `at_seq`, when the report would have left it.
+fn leave_if_decided(
+    connection: &mut Connection,
+    index: &IndexRow,
+    row: &JournalRow,
+    at_seq: i64,
+    repeats: &[&[u8]],
+) -> Result<Option<VoiceBefore>, BuildError> {
+    let Some(case_id) = index.case_id else { return Ok(None) };
+    let closed_seq = amending::find_closed_seq(connection, case_id)?;
+    if closed_seq.is_none_or(|closed| closed >= at_seq) {
+        return Ok(None);
+    }
+    leave_voice(connection, case_id, row, index.repeat_of.is_some(), repeats)
 }
 
 /// Takes a report from a voice of a decided case, whose counts stay. The voice that is nobody's then, if it was the last.

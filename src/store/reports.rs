@@ -120,10 +120,7 @@ pub enum TrackLookUp {
 ///
 /// # Errors
 /// As the database says.
-pub fn find_by_receipt(
-    connection: &mut Connection,
-    receipt: &Receipt,
-) -> Result<(Vec<Tracked>, bool), StoreError> {
+pub fn find_by_receipt(connection: &mut Connection, receipt: &Receipt) -> Result<(Vec<Tracked>, bool), StoreError> {
     let (first, last) = receipt.ids();
     connection.transaction(|connection| {
         // The cursor is read first: whatever it has not passed is in the journal by then.
@@ -250,7 +247,9 @@ impl StatusRow {
     }
 
     fn case(&self) -> Result<Option<TrackedCase>, StoreError> {
-        let Some((reference, status)) = self.reference.clone().zip(self.case_status.as_deref()) else { return Ok(None) };
+        let Some((reference, status)) = self.reference.clone().zip(self.case_status.as_deref()) else {
+            return Ok(None);
+        };
         let unknown = |column| StoreError::UnknownWord { seq: self.seq, column };
         Ok(Some(TrackedCase {
             reference,

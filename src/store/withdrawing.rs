@@ -159,9 +159,8 @@ pub fn list_repeats_of(
 /// # Errors
 /// As the database says.
 pub fn insert_further_rows(connection: &mut Connection, rows: &[(&[u8], i64)]) -> QueryResult<()> {
-    let values = |(report_id, seq): &(&[u8], i64)| {
-        (further_rows::report_id.eq(report_id.to_vec()), further_rows::seq.eq(*seq))
-    };
+    let values =
+        |(report_id, seq): &(&[u8], i64)| (further_rows::report_id.eq(report_id.to_vec()), further_rows::seq.eq(*seq));
     match connection {
         Connection::Sqlite(file) => {
             for row in rows {
@@ -273,9 +272,8 @@ pub fn list_parts(connection: &mut Connection, case_id: i64, reporter_tag: &[u8]
 /// # Errors
 /// As the database says.
 pub fn delete_parts(connection: &mut Connection, case_id: i64, reporter_tag: &[u8]) -> QueryResult<()> {
-    let parts = voice_parts::table
-        .filter(voice_parts::case_id.eq(case_id))
-        .filter(voice_parts::reporter_tag.eq(reporter_tag));
+    let parts =
+        voice_parts::table.filter(voice_parts::case_id.eq(case_id)).filter(voice_parts::reporter_tag.eq(reporter_tag));
     diesel::delete(parts).execute(connection).map(|_| ())
 }
 
@@ -283,11 +281,7 @@ pub fn delete_parts(connection: &mut Connection, case_id: i64, reporter_tag: &[u
 ///
 /// # Errors
 /// As the database says.
-pub fn find_voice(
-    connection: &mut Connection,
-    case_id: i64,
-    reporter_tag: &[u8],
-) -> QueryResult<Option<VoiceBefore>> {
+pub fn find_voice(connection: &mut Connection, case_id: i64, reporter_tag: &[u8]) -> QueryResult<Option<VoiceBefore>> {
     voices::table
         .find((case_id, reporter_tag))
         .select((voices::reports, voices::proof, voices::attested_by, voices::is_legit))

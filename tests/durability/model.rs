@@ -111,8 +111,8 @@ pub struct Case {
     pub category: &'static str,
     pub verdict: Option<&'static str>,
     pub kinds: BTreeSet<Kind>,
-    /// Counted reports of each, and whether the latest word is for the sender.
-    pub reporters: BTreeMap<usize, (i64, bool)>,
+    /// What each has said in it, in order.
+    reporters: BTreeMap<usize, Vec<Word>>,
     pub reports: i64,
     pub repeats: i64,
     pub sms: i64,
@@ -122,6 +122,16 @@ pub struct Case {
     pub first: i64,
     pub last: i64,
     group: Group,
+}
+
+#[derive(Clone, Debug)]
+struct Word {
+    report_id: String,
+    /// Of a repeat, what it repeats.
+    repeats: Option<String>,
+    legit: bool,
+    /// After the decision.
+    is_late: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -184,7 +194,7 @@ impl Model {
         let said = &report.body.said;
         let was_repeat = report.was_repeat;
         match report.case.map(|case| &mut self.cases[case]) {
-            Some(case) if case.verdict.is_none() => case.take(&report.body, was_repeat),
+            Some(case) if case.verdict.is_none() => case.take(report_id, &report.body, was_repeat),
             Some(_) => {}
             None if was_repeat => {}
             None => {
@@ -217,15 +227,15 @@ impl Model {
         if in_window.is_some() && repeated.is_none() {
             self.counted_again.insert(said.clone());
         }
-        let (fate, case) = match repeated {
-            Some(counted) => (Fate::Repeat, counted.case),
-            _ => (Fate::Counted, self.case_for(said, now)),
+        let (fate, case, repeats) = match repeated {
+            Some(counted) => (Fate::Repeat, counted.case, Some(counted.report_id)),
+            _ => (Fate::Counted, self.case_for(said, now), None),
         };
         if fate == Fate::Counted {
             self.counted.insert(said.clone(), Counted { report_id: report_id.to_owned(), received_at: now, case });
         }
         match case {
-            Some(case) => self.cases[case].add(body, now, fate, is_sms),
+            Some(case) => self.cases[case].add(report_id, repeats, body, now, is_sms),
             // A repeat of a report without a case adds to nothing.
             None if fate == Fate::Counted => {
                 let category = if said.legit { "legit" } else { said.category };
@@ -282,18 +292,21 @@ impl Model {
 }
 
 impl Case {
-    fn add(&mut self, body: &Body, now: i64, fate: Fate, is_sms: bool) {
+    fn add(&mut self, report_id: &str, repeats: Option<String>, body: &Body, now: i64, is_sms: bool) {
         if self.reports == 0 {
             (self.first, self.last) = (now, now);
             self.kinds.clear();
         }
         self.reports += 1;
         self.by_sms += i64::from(is_sms);
-        self.repeats += i64::from(fate == Fate::Repeat);
+        self.repeats += i64::from(repeats.is_some());
         self.kinds.insert(body.said.kind);
-        let voice = self.reporters.entry(body.said.reporter).or_default();
-        let word = if self.verdict.is_none() { body.said.legit } else { voice.1 };
-        *voice = (voice.0 + i64::from(fate != Fate::Repeat), word);
+        self.reporters.entry(body.said.reporter).or_default().push(Word {
+            report_id: report_id.to_owned(),
+            repeats,
+            legit: body.said.legit,
+            is_late: self.verdict.is_some(),
+        });
         match body.said.channel {
             "sms" => self.sms += 1,
             _ => self.calls += 1,
@@ -304,27 +317,24 @@ impl Case {
     }
 
     /// Takes away what the SMS added. When it was first and last heard of stays, and so does what kinds were.
-    fn take(&mut self, body: &Body, was_repeat: bool) {
+    fn take(&mut self, report_id: &str, body: &Body, was_repeat: bool) {
         self.reports -= 1;
         self.by_sms -= 1;
         match body.said.channel {
             "sms" => self.sms -= 1,
             _ => self.calls -= 1,
         }
-        if was_repeat {
-            self.repeats -= 1;
-            return;
-        }
-        let (reports, _) = self.reporters.get_mut(&body.said.reporter).unwrap();
-        *reports -= 1;
-        if *reports == 0 {
+        self.repeats -= i64::from(was_repeat);
+        let Some(words) = self.reporters.get_mut(&body.said.reporter) else { return };
+        words.retain(|word| word.report_id != report_id && word.repeats.as_deref() != Some(report_id));
+        if words.iter().all(|word| word.repeats.is_some()) {
             self.reporters.remove(&body.said.reporter);
         }
     }
 
     /// How many of its reporters have this as their latest word.
     pub fn voices(&self, legit: bool) -> i64 {
-        i64::try_from(self.reporters.values().filter(|(_, word)| *word == legit).count()).unwrap()
+        i64::try_from(self.reporters.values().filter(|words| latest(words) == legit).count()).unwrap()
     }
 
     pub fn status(&self) -> &'static str {
@@ -337,4 +347,8 @@ impl Case {
             _ => "mixed",
         }
     }
+}
+
+fn latest(words: &[Word]) -> bool {
+    words.iter().rev().find(|word| !word.is_late).unwrap_or(&words[0]).legit
 }

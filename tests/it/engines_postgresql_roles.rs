@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
@@ -11,7 +12,11 @@ use diesel::sql_types::Text;
 use spamgate::config::Role;
 use tempfile::TempDir;
 
-use crate::support::{Carrier, Database, PostgresServer, Ran, TestApp, report, reporter, spamgate};
+use spamgate::domain::msisdn::Msisdn;
+use spamgate::domain::report::ReportId;
+use spamgate::store::reports::{TrackLookUp, find_tracked};
+
+use crate::support::{Carrier, Database, PostgresServer, Ran, TestApp, report, reporter, spamgate, wait_until};
 
 /// What an operator runs once, in the database.
 const ROLES_SQL: &str = include_str!("../../deploy/postgresql/roles.sql");
@@ -161,6 +166,10 @@ async fn an_intake_node_cannot_read_back_what_it_has_taken() {
         "counted_fingerprints",
         "caseless_figures",
         "amended_reports",
+        "further_rows",
+        "voice_parts",
+        "withdrawn_rows",
+        "kept_repeats",
         "decisions",
         "journal.data_keys",
         "journal.reports_default",
@@ -233,10 +242,55 @@ fn an_intake_node_can_neither_choose_a_rows_place_nor_change_or_take_one_away() 
         "UPDATE signing_keys SET revoked_at = NULL",
         "DELETE FROM carrier_usage",
         "SELECT journal.make_partitions(1)",
+        "SELECT journal.blank_withdrawn(1)",
         "CREATE TABLE public.mine (id INTEGER)",
     ] {
         expect_denied(&mut session, change);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_withdrawn_at_an_intake_node_a_review_node_blanks_and_nothing_else() {
+    let database = database_with_roles();
+    let (review, carrier, keys) = review_node(&database).await;
+    let intake = intake_node(&database, &carrier, &keys).await;
+    let mut ids = Vec::new();
+    for index in 0..2 {
+        let body = report(&format!("r-{index}")).with("reporter", reporter(index));
+        ids.push(ReportId::parse(intake.post(&body).await.expect_status(201).id()).unwrap());
+    }
+    review.only_case().await;
+    let keys = Arc::clone(&intake.app().intake.keys);
+    let found = |id: ReportId, last_four: &[u8; 4]| {
+        let mut connection = intake.connection();
+        let tag_of = |id| keys.track_tag_of(id, last_four);
+        matches!(find_tracked(&mut connection, &id.receipt(), tag_of).unwrap(), TrackLookUp::Found(_))
+    };
+    assert!(found(ids[0], b"0000") && !found(ids[0], b"0001"));
+    let length = |id: ReportId| {
+        let sql = format!(
+            "SELECT (length(envelope) + length(reporter_tag))::text AS name FROM journal.reports \
+             WHERE event_kind = 'report' AND report_id = uuid_send('{id}')"
+        );
+        let row = diesel::sql_query(sql).get_result::<Name>(&mut database.connect()).unwrap();
+        row.name.parse::<i32>().unwrap()
+    };
+    // Who may write what is due to be blanked has no row blanked that nobody withdrew.
+    let mut builder = session_of(&database, "builder");
+    builder
+        .batch_execute(
+            "INSERT INTO withdrawn_rows (seq, report_id, withdrawn_seq, is_counted, is_blank) \
+             SELECT seq, report_id, seq, TRUE, FALSE FROM journal.reports; \
+             SELECT journal.blank_withdrawn(64); DELETE FROM withdrawn_rows",
+        )
+        .unwrap();
+    assert!(length(ids[0]) > 0 && length(ids[1]) > 0);
+    let number = Msisdn::from_e164("+84912300000").unwrap();
+    intake.app().intake.withdraw(ids[0], number).await.unwrap();
+    wait_until("the row is blank", Duration::from_secs(30), async || length(ids[0]) == 0).await;
+    assert!(length(ids[1]) > 0);
+    assert_eq!(review.only_case().await.voices, 1);
+    assert!(!found(ids[0], b"0000") && found(ids[1], b"0001"));
 }
 
 #[test]

@@ -76,7 +76,11 @@ async fn take_authenticated(
         Profile::Kannel => ForwardedSms::of_kannel(request, &parameters, &body)?,
         Profile::Jasmin => ForwardedSms::of_jasmin(&parameters)?,
     };
-    let from = accept::Sender { owner: carrier.id, vouched: accept::Vouched::Carrier(&carrier.attests), source: Way::CarrierMo };
+    let from = accept::Sender {
+        owner: carrier.id,
+        vouched: accept::Vouched::Carrier(&carrier.attests),
+        source: Way::CarrierMo,
+    };
     Ok((profile, Conversation { app, carrier, from, sms: &sms }.answer().await?))
 }
 
