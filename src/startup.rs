@@ -43,6 +43,8 @@ use crate::store::connection::{Connection, ReadPool, StoreLocation};
 use crate::store::usage::add_usage;
 use crate::store::{StoreError, journal, keys};
 use crate::telemetry::metrics::Metrics;
+use crate::verify::sender::SenderError;
+use crate::verify::verifier::{Verifier, VerifierParts};
 
 /// Held while a gateway serves a data directory.
 const LOCK_FILE: &str = "serve.lock";
@@ -107,6 +109,9 @@ pub enum StartError {
     /// TLS.
     #[error(transparent)]
     Tls(#[from] rustls::Error),
+    /// Sending codes.
+    #[error(transparent)]
+    Sender(#[from] SenderError),
     /// Carriers.
     #[error(transparent)]
     Enrol(#[from] enrol::EnrolError),
@@ -212,6 +217,8 @@ struct Workers {
 /// [`StartError`]; nothing runs then.
 pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway, StartError> {
     let role = config.server.role;
+    // Before anything is made; flags may have changed the listener since the file was read.
+    config.verify.check(&config.server)?;
     StoreLocation::new(&config.store.url, data)?;
     let builder_location = StoreLocation::new(config.store.for_builder(), data)?;
     // Before anything is made: of two first starts at once, one must not write over the other's keys.
@@ -290,6 +297,15 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
 
     let authority = keys.authority_public.to_recipient()?;
     let answers = Reads::new(location.open_pool(ANSWER_CONNECTIONS)?);
+    let verifier = Verifier::open(
+        config,
+        VerifierParts {
+            fast: Arc::clone(&fast),
+            ring: Arc::clone(&ring),
+            clock: clock.clone(),
+            metrics: Arc::clone(&metrics),
+        },
+    )?;
     let intake = Intake {
         keys: ring,
         sealer: Sealer::new(keys.authority_public, started_at.0)?,
@@ -326,6 +342,7 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
         }),
         builder: bell,
         outbound,
+        verifier,
         metrics,
     });
     let io = |what: String| move |source| StartError::Io { what, source };
@@ -451,6 +468,7 @@ async fn open_fast_state(config: &Config, clock: &Clock, metrics: &Arc<Metrics>)
         reporters_max: config.limits.reporters_max,
         reporter_per_day: config.limits.reporter_per_day,
         questions_max: config.mo.questions_max,
+        codes_max: config.verify.entries_max,
     };
     match config.fast.parsed_url()? {
         // A node that takes no reports asks nothing.

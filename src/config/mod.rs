@@ -1,6 +1,7 @@
 //! Configuration: the commented defaults, a file, the environment, flags; later ones win, unknown ones are refused.
 
 pub mod fast_url;
+pub mod verify;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use self::fast_url::{FastUrl, FastUrlError, SCHEMES};
+use self::verify::VerifySettings;
 use crate::domain::mo_syntax::FakeNewsWord;
 use crate::domain::msisdn::HomeCountry;
 use crate::domain::network::Network;
@@ -80,6 +82,8 @@ pub struct Config {
     pub builder: BuilderConfig,
     /// Calling carriers.
     pub webhooks: WebhookSettings,
+    /// Codes by SMS.
+    pub verify: VerifySettings,
     /// Where the gateway stands.
     pub region: RegionSettings,
     /// Key files.
@@ -383,6 +387,14 @@ impl Config {
         for (url, file) in secrets.into_iter().filter(|(_, file)| !file.is_empty()) {
             *url = read_file(Path::new(file))?.trim().to_owned();
         }
+        let verify = &mut self.verify;
+        let hidden = [
+            (&mut verify.kannel_password, &verify.kannel_password_file),
+            (&mut verify.camara_token, &verify.camara_token_file),
+        ];
+        for (secret, file) in hidden.into_iter().filter(|(_, file)| !file.is_empty()) {
+            *secret = read_file(Path::new(file))?.trim().to_owned().into();
+        }
         Ok(())
     }
 
@@ -394,6 +406,8 @@ impl Config {
         self.region()?;
         self.fast.check()?;
         self.mo.word()?;
+        self.verify.check(&self.server)?;
+        self.verify.parsed_countries(self.region()?.home)?;
         self.server.parsed_public_url()?;
         let as_usize = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
         let bounds = [
@@ -532,7 +546,11 @@ fn set_from_environment(table: &mut Table, name: &str, value: &str) -> Result<()
             .parse()
             .map(Value::Integer)
             .map_err(|_| ConfigError::Setting(format!("the environment variable {name} must be a whole number")))?,
-        Value::Boolean(_) | Value::Float(_) | Value::Datetime(_) | Value::Table(_) => return Err(unknown()),
+        Value::Boolean(_) => value
+            .parse()
+            .map(Value::Boolean)
+            .map_err(|_| ConfigError::Setting(format!("the environment variable {name} must be true or false")))?,
+        Value::Float(_) | Value::Datetime(_) | Value::Table(_) => return Err(unknown()),
     };
     *slot = parsed;
     Ok(())

@@ -33,6 +33,7 @@ struct StableKeys {
     mark: MacKey,
     outbound: MacKey,
     nonce: MacKey,
+    code: MacKey,
 }
 
 /// Sub-keys of one tag key id. Reporter and sender have two keys, so that a person who reports and is reported cannot
@@ -63,6 +64,7 @@ impl KeyRing {
                 mark: MacKey::derive(stable, "spamgate v1 mark"),
                 outbound: MacKey::derive(stable, "spamgate v1 outbound"),
                 nonce: MacKey::derive(stable, "spamgate v1 nonce"),
+                code: MacKey::derive(stable, "spamgate v1 code"),
             },
             tags: TagKeys {
                 reporter: MacKey::derive(tags, "spamgate v1 reporter"),
@@ -86,6 +88,12 @@ impl KeyRing {
     #[must_use]
     pub fn nonce_tag(&self, carrier_id: &[u8], key_id: &str, nonce: &str) -> [u8; 24] {
         self.stable.nonce.tag(&[carrier_id, key_id.as_bytes(), nonce.as_bytes()])
+    }
+
+    /// What stands in the fast state in place of a number, an address or a code by SMS.
+    #[must_use]
+    pub fn code_tag<const N: usize>(&self, parts: &[&[u8]]) -> [u8; N] {
+        self.stable.code.tag(parts)
     }
 
     /// The id that rows tagged by this ring carry.

@@ -110,6 +110,12 @@ fn decode_gsm(bytes: &[u8]) -> String {
     text
 }
 
+/// Whether a text can be sent in the GSM default alphabet, 160 characters an SMS.
+#[must_use]
+pub fn is_gsm(text: &str) -> bool {
+    text.chars().all(|character| character != char::from(GSM_ESCAPE) && GSM.contains(character))
+}
+
 /// The reporter's number as a gateway writes it: SMSCs also send the international form without its plus.
 #[must_use]
 pub fn international(number: &str, region: &Region) -> Option<String> {

@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::asked::AskedTable;
+use super::codes::CodeTable;
 use super::quota::{DailyQuotas, Take};
 use super::{Admission, Probe};
 use crate::domain::clock::{Clock, MICROS_PER_SECOND};
@@ -105,6 +106,7 @@ pub struct MemoryState {
     shards: Vec<Mutex<Tables>>,
     quotas: DailyQuotas,
     pub(super) asked: AskedTable,
+    pub(super) codes: CodeTable,
 }
 
 /// How much the memory may hold.
@@ -118,6 +120,8 @@ pub struct MemoryLimits {
     pub reporter_per_day: NonZeroU32,
     /// Questions to reporters that wait for an answer.
     pub questions_max: usize,
+    /// Codes that were sent, and what is counted of them.
+    pub codes_max: usize,
 }
 
 impl MemoryState {
@@ -129,7 +133,8 @@ impl MemoryState {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::new(tables())).collect(),
             quotas: DailyQuotas::new(limits.reporter_per_day, limits.reporters_max, clock.clone()),
-            asked: AskedTable::new(limits.questions_max, clock),
+            asked: AskedTable::new(limits.questions_max, clock.clone()),
+            codes: CodeTable::new(limits.codes_max, clock),
         }
     }
 
@@ -191,6 +196,7 @@ impl MemoryState {
         self.forget_seen();
         self.quotas.forget_all();
         self.asked.clear();
+        self.codes.clear();
     }
 
     /// See [`super::FastState::forget_seen`].
@@ -216,7 +222,8 @@ mod tests {
 
     fn state(seen_max: usize) -> MemoryState {
         let reporter_per_day = NonZeroU32::new(2).unwrap();
-        let limits = MemoryLimits { seen_max, reporters_max: 1_000, reporter_per_day, questions_max: 10 };
+        let limits =
+            MemoryLimits { seen_max, reporters_max: 1_000, reporter_per_day, questions_max: 10, codes_max: 10 };
         MemoryState::new(limits, Clock::mock(Moment(MICROS_PER_DAY)))
     }
     fn probe(number: u64) -> Probe {

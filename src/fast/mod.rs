@@ -4,6 +4,7 @@
 //! loses or invents, the journal and the builder come to the same result.
 
 pub mod asked;
+pub mod codes;
 pub mod memory;
 pub mod quota;
 pub mod redis;

@@ -24,6 +24,7 @@ use crate::outbound::standing::Standing;
 use crate::store::StoreError;
 use crate::store::connection::{Connection, ReadPool};
 use crate::telemetry::metrics::Metrics;
+use crate::verify::Verifier;
 
 /// How long a request waits for its turn to read.
 const READ_TURN_WAIT: Duration = Duration::from_secs(2);
@@ -61,6 +62,8 @@ pub struct App {
     pub builder: Arc<BuilderBell>,
     /// How telling carriers does.
     pub outbound: Arc<Standing>,
+    /// Whether somebody has the phone of a number.
+    pub verifier: Verifier,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }

@@ -3,30 +3,17 @@
 //! Nothing of the environment has a say: no proxy, no redirect, no second look at the name. Of the answer only the status
 //! is read.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::{Method, Request, header};
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
-use tokio_rustls::TlsConnector;
+use rustls::ClientConfig;
 
 use super::address::{AddressError, Resolver, Target};
 use crate::config::InternalTargets;
-
-/// Largest head of an answer, bytes.
-const ANSWER_HEAD_MAX_BYTES: usize = 16 * 1024;
-/// Addresses of a name that are tried.
-const ADDRESSES_MAX: usize = 3;
-/// How we call ourselves.
-const USER_AGENT: &str = concat!("spamgate/", env!("CARGO_PKG_VERSION"));
+use crate::dial::{DialError, USER_AGENT, connect, exchange, system_tls};
 
 /// Why there was no answer, in words that an operator reads.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +33,16 @@ pub enum DeliveryError {
     /// It took too long.
     #[error("no answer in time")]
     TimedOut,
+}
+
+impl From<DialError> for DeliveryError {
+    fn from(error: DialError) -> Self {
+        match error {
+            DialError::Connect => Self::Connect,
+            DialError::Tls => Self::Tls,
+            DialError::Http => Self::Http,
+        }
+    }
 }
 
 /// What sends.
@@ -80,25 +77,7 @@ impl Courier {
     /// # Errors
     /// When this build knows no protocol version that is safe; does not happen.
     pub fn new(resolver: Resolver, allowed: InternalTargets, timeout: Duration) -> Result<Self, rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        let found = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(found.certs);
-        Self::trusting(roots, resolver, allowed, timeout)
-    }
-
-    /// The same with other authorities.
-    fn trusting(
-        roots: RootCertStore,
-        resolver: Resolver,
-        allowed: InternalTargets,
-        timeout: Duration,
-    ) -> Result<Self, rustls::Error> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self { tls: Arc::new(tls), resolver, allowed, timeout })
+        Ok(Self { tls: system_tls()?, resolver, allowed, timeout })
     }
 
     /// Sends a message and returns the status of the answer.
@@ -112,37 +91,15 @@ impl Courier {
     async fn send_untimed(&self, message: &Message<'_>) -> Result<u16, DeliveryError> {
         let target = Target::parse(message.url, self.allowed)?;
         let addresses = target.resolve(&self.resolver, self.allowed).await?;
+        let request = request(&target, message)?;
         let stream = connect(&addresses, target.port()).await?;
-        if !target.is_https {
-            return exchange(stream, &target, message).await;
-        }
-        let name = target.url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        let name = ServerName::try_from(name).map_err(|_| DeliveryError::Tls)?;
-        let stream =
-            TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await.map_err(|_| DeliveryError::Tls)?;
-        exchange(stream, &target, message).await
+        let tls = target.is_https.then(|| (&self.tls, target.url.host_str().unwrap_or_default()));
+        Ok(exchange(stream, tls, request, 0).await?.status)
     }
 }
 
-async fn connect(addresses: &[IpAddr], port: u16) -> Result<TcpStream, DeliveryError> {
-    for address in addresses.iter().take(ADDRESSES_MAX) {
-        if let Ok(stream) = TcpStream::connect(SocketAddr::new(*address, port)).await {
-            return Ok(stream);
-        }
-    }
-    Err(DeliveryError::Connect)
-}
-
-async fn exchange<S>(stream: S, target: &Target, message: &Message<'_>) -> Result<u16, DeliveryError>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
-        .max_buf_size(ANSWER_HEAD_MAX_BYTES)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|_| DeliveryError::Http)?;
-    let request = Request::builder()
+fn request(target: &Target, message: &Message<'_>) -> Result<Request<Full<Bytes>>, DeliveryError> {
+    Request::builder()
         .method(Method::POST)
         .uri(path_of(target))
         .header(header::HOST, host_of(target))
@@ -153,12 +110,7 @@ where
         .header("webhook-timestamp", message.timestamp_s)
         .header("webhook-signature", message.signature)
         .body(Full::new(Bytes::from(message.body.to_owned())))
-        .map_err(|_| DeliveryError::Http)?;
-    // Ends with this function, also when it is given up: a body, however long, is never read.
-    let mut driver = JoinSet::new();
-    driver.spawn(connection);
-    let answer = sender.send_request(request).await;
-    answer.map(|answer| answer.status().as_u16()).map_err(|_| DeliveryError::Http)
+        .map_err(|_| DeliveryError::Http)
 }
 
 fn path_of(target: &Target) -> String {
@@ -177,15 +129,17 @@ fn host_of(target: &Target) -> String {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may stop where it fails")]
     use std::collections::HashMap;
+    use std::net::IpAddr;
 
-    use rustls::ServerConfig;
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::{RootCertStore, ServerConfig};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio_rustls::TlsAcceptor;
 
     use super::*;
+    use crate::dial::tls_trusting;
 
     /// Made for `receiver.test` and for this test alone; good for a hundred years.
     const CERTIFICATE: &str = "\
@@ -245,7 +199,7 @@ gbrXXaiDjbOpeFsQL/1biyWWJ+oF9m9MYzufOz2svWQH6GW6CiQY50B/
         }
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(CERTIFICATE.as_bytes()).unwrap()).unwrap();
-        Courier::trusting(roots, resolver, allowed, timeout).unwrap()
+        Courier { tls: tls_trusting(roots).unwrap(), resolver, allowed, timeout }
     }
 
     async fn send(courier: &Courier, url: &str) -> Result<u16, String> {

@@ -21,10 +21,11 @@ pub struct ReasonLabel {
     pub reason: &'static str,
 }
 
-/// What came of an attempt to call a webhook.
+/// What came of an attempt to call a webhook, or to send a code.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct OutcomeLabel {
-    /// `delivered`, `failed` (it will be tried again), `dead` (given up) or `gone` (the receiver wants no more).
+    /// Of a webhook `delivered`, `failed` (it will be tried again), `dead` (given up) or `gone` (the receiver wants no more);
+    /// of a code that was asked for `sent`, `full` (a limit), `not_a_mobile` or `unavailable`.
     pub outcome: &'static str,
 }
 
@@ -65,6 +66,8 @@ pub struct Metrics {
     pub redis_marks_dropped: Counter,
     /// Attempts to call webhooks, by what came of them.
     pub webhook_attempts: Family<OutcomeLabel, Counter>,
+    /// Codes that were asked for, by what came of it.
+    codes_asked: Family<OutcomeLabel, Counter>,
     /// Decisions that some carrier has not been told of, with its one series only on a node that tells.
     feed_lag_decisions: Family<[(&'static str, &'static str); 0], Gauge>,
 }
@@ -97,6 +100,7 @@ impl Default for Metrics {
             redis_failures: Family::default(),
             redis_marks_dropped: Counter::default(),
             webhook_attempts: Family::default(),
+            codes_asked: Family::default(),
             feed_lag_decisions: Family::default(),
             registry: Registry::default(),
         };
@@ -130,6 +134,11 @@ impl Default for Metrics {
         registry.register("redis_marks_dropped", "Markers of stored reports not written to Redis", dropped);
         let attempts = metrics.webhook_attempts.clone();
         registry.register("webhook_attempts", "Attempts to call webhooks, by what came of them", attempts);
+        registry.register(
+            "codes_asked",
+            "Codes by SMS that were asked for, by what came of it",
+            metrics.codes_asked.clone(),
+        );
         let lag = metrics.feed_lag_decisions.clone();
         registry.register("feed_lag_decisions", "Decisions that some carrier has not been told of", lag);
         Self { registry, ..metrics }
@@ -150,6 +159,11 @@ impl Metrics {
     /// Counts an attempt to call a webhook; `outcome` is a word of [`OutcomeLabel`].
     pub fn count_webhook_attempt(&self, outcome: &'static str) {
         self.webhook_attempts.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
+    /// Counts a code that was asked for; `outcome` is a word of [`OutcomeLabel`].
+    pub fn count_code_sent(&self, outcome: &'static str) {
+        self.codes_asked.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
     /// Says how far telling carriers is behind.

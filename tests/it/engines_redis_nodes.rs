@@ -34,6 +34,7 @@ async fn node_at(url: &str, metrics: Arc<Metrics>) -> Arc<RedisState> {
         seen_max: 1_000,
         reporters_max: 1_000,
         reporter_per_day: NonZeroU32::new(PER_DAY).unwrap(),
+        codes_max: 10,
         questions_max: 1_000,
     };
     let local = MemoryState::new(limits, Clock::mock(Moment(0)));

@@ -7,16 +7,32 @@ use std::path::{Path, PathBuf};
 /// What a part of the program may use of the program, itself always. Parts not listed may use anything.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("dial", &[]),
     ("crypto", &["domain"]),
     ("store", &["domain", "crypto"]),
     ("fast", &["domain", "config", "telemetry"]),
     ("casework", &["domain", "crypto", "store", "telemetry"]),
-    ("outbound", &["domain", "crypto", "store", "config", "telemetry"]),
+    ("outbound", &["domain", "crypto", "store", "config", "telemetry", "dial"]),
+    ("verify", &["domain", "crypto", "fast", "config", "telemetry", "dial"]),
     ("intake", &["domain", "crypto", "store", "fast", "casework", "telemetry"]),
     ("config", &["domain"]),
     ("telemetry", &["config"]),
-    ("http", &["domain", "crypto", "store", "intake", "casework", "outbound", "carrier_api", "config", "telemetry"]),
-    ("carrier_api", &["domain", "crypto", "store", "fast", "intake", "http"]),
+    (
+        "http",
+        &[
+            "domain",
+            "crypto",
+            "store",
+            "intake",
+            "casework",
+            "outbound",
+            "carrier_api",
+            "verify",
+            "config",
+            "telemetry",
+        ],
+    ),
+    ("carrier_api", &["domain", "crypto", "store", "fast", "intake", "verify", "http"]),
 ];
 
 /// Where a foreign library may be named.

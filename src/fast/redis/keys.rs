@@ -25,6 +25,9 @@ pub(super) struct Keys {
 pub(super) struct SlotTag(u16);
 
 impl SlotTag {
+    /// The tag of all counts of SMS: one script looks at several of them. They are few, and bounded by themselves.
+    pub(super) const SENDS: Self = Self(0x5e4d);
+
     /// The tag of a reporter. The quota key is made of a MAC, so all tags are as likely.
     pub(super) fn of(probe: &Probe) -> Self {
         Self::of_reporter(&probe.quota_key)
@@ -97,6 +100,21 @@ impl Keys {
     /// The key of a carrier's limit.
     pub(super) fn carrier(&self, carrier: &[u8; 16]) -> Vec<u8> {
         self.key(SlotTag::of_carrier(carrier), b"carrier:", carrier)
+    }
+
+    /// The key of a code that was sent.
+    pub(super) fn code(&self, code: &[u8; 16]) -> Vec<u8> {
+        self.key(SlotTag::of_reporter(code), b"code:", code)
+    }
+
+    /// The key of the wrong tries at it.
+    pub(super) fn tries(&self, code: &[u8; 16]) -> Vec<u8> {
+        self.key(SlotTag::of_reporter(code), b"tries:", code)
+    }
+
+    /// The key of a count of SMS.
+    pub(super) fn sends(&self, name: &[u8; 16]) -> Vec<u8> {
+        self.key(SlotTag::SENDS, b"sends:", name)
     }
 
     /// For each group of slots a key that lies in it, to find out whether one can write there.

@@ -5,8 +5,9 @@
 //! key.
 //!
 //! `connect` makes connections, `link` keeps one in place, `keys` names keys so that those of a report share a slot of a
-//! Cluster, `questions` gathers what reports ask, `script` calls Lua, `jobs` writes behind the commit, `failure` tells what concerns whom.
+//! Cluster, `questions` gathers what reports ask, `script` calls Lua, `jobs` writes behind the commit, `codes` are those sent by SMS, `failure` tells what concerns whom.
 
+mod codes;
 mod connect;
 mod failure;
 mod jobs;
@@ -69,6 +70,8 @@ pub struct RedisState {
     questions: Option<Arc<Questions>>,
     jobs: Arc<JobQueue>,
     lease_script: LuaScript,
+    count_sends_script: LuaScript,
+    try_code_script: LuaScript,
     tasks: Vec<JoinHandle<()>>,
     local: MemoryState,
 }
@@ -104,7 +107,21 @@ impl RedisState {
         }
         let lease_script = LuaScript::new(include_str!("../scripts/lease.lua"));
         let replace = LuaScript::new(include_str!("../scripts/replace.lua"));
-        Self { link, keys, asker, replace, questions, jobs, lease_script, tasks, local }
+        let count_sends_script = LuaScript::new(include_str!("../scripts/count_sends.lua"));
+        let try_code_script = LuaScript::new(include_str!("../scripts/try_code.lua"));
+        Self {
+            link,
+            keys,
+            asker,
+            replace,
+            questions,
+            jobs,
+            lease_script,
+            count_sends_script,
+            try_code_script,
+            tasks,
+            local,
+        }
     }
 
     /// See [`super::FastState::admit`].

@@ -1,0 +1,87 @@
+//! How many SMS may be sent: to a number, from an address, to a prefix, in all. Names are keyed tags.
+
+use std::net::IpAddr;
+
+use crate::config::verify::VerifySettings;
+use crate::crypto::key_ring::KeyRing;
+use crate::domain::msisdn::Msisdn;
+use crate::fast::codes::{SendLimit, TryLimit};
+
+const TEN_MINUTES_S: u32 = 10 * 60;
+const HOUR_S: u32 = 60 * 60;
+const DAY_S: u32 = 24 * HOUR_S;
+/// Without proof of work an address has so many times less.
+const WITHOUT_WORK: u32 = 3;
+
+/// The limits, as set.
+pub struct Limits {
+    number_per_10_minutes: u32,
+    number_per_day: u32,
+    client_per_hour: u32,
+    prefix_characters: usize,
+    prefix_per_hour: u32,
+    all_per_hour: u32,
+    all_per_day: u32,
+    partner_per_day: u32,
+    /// Of wrong codes.
+    pub tries: TryLimit,
+}
+
+/// Who asks.
+#[derive(Clone, Copy)]
+pub enum Asker<'a> {
+    /// Somebody at this address, who has shown proof of work or not.
+    Client(IpAddr, bool),
+    /// A carrier, by its UUID. Its SMS all come from one address.
+    Partner(&'a [u8; 16]),
+}
+
+impl Limits {
+    /// As the settings say.
+    pub fn new(settings: &VerifySettings) -> Self {
+        Self {
+            number_per_10_minutes: settings.number_per_10_minutes.get(),
+            number_per_day: settings.number_per_day.get(),
+            client_per_hour: settings.client_per_hour.get(),
+            prefix_characters: settings.prefix_characters,
+            prefix_per_hour: settings.prefix_per_hour.get(),
+            all_per_hour: settings.all_per_hour.get(),
+            all_per_day: settings.all_per_day.get(),
+            partner_per_day: settings.partner_per_day.get(),
+            tries: TryLimit { max: settings.wrong_per_hour.get(), window_s: HOUR_S },
+        }
+    }
+
+    /// All limits that an SMS to this number counts in. The asker's own is the last.
+    pub fn of(&self, ring: &KeyRing, number: Msisdn, asker: Asker<'_>) -> Vec<SendLimit> {
+        let limit = |name: &[u8], what: &[u8], max, window_s: u32| {
+            let key = ring.code_tag(&[b"sends", name, what, &window_s.to_be_bytes()]);
+            SendLimit { key, max, window_s }
+        };
+        let e164 = number.e164();
+        let prefix = e164.as_bytes().get(..self.prefix_characters).unwrap_or(e164.as_bytes());
+        let of_asker = match asker {
+            Asker::Client(address, has_worked) => {
+                let max = if has_worked { self.client_per_hour } else { (self.client_per_hour / WITHOUT_WORK).max(1) };
+                limit(b"client", &network_of(address), max, HOUR_S)
+            }
+            Asker::Partner(carrier) => limit(b"partner", carrier, self.partner_per_day, DAY_S),
+        };
+        vec![
+            limit(b"number", e164.as_bytes(), self.number_per_10_minutes, TEN_MINUTES_S),
+            limit(b"number", e164.as_bytes(), self.number_per_day, DAY_S),
+            limit(b"prefix", prefix, self.prefix_per_hour, HOUR_S),
+            limit(b"all", b"", self.all_per_hour, HOUR_S),
+            limit(b"all", b"", self.all_per_day, DAY_S),
+            of_asker,
+        ]
+    }
+}
+
+/// What one customer of an internet provider has at least: an IPv4 address, or a /64.
+fn network_of(address: IpAddr) -> Vec<u8> {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().get(..8).unwrap_or_default().to_vec(),
+    }
+}
