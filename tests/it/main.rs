@@ -60,4 +60,5 @@ mod openapi;
 mod quotas_shared;
 mod schema;
 mod schema_postgresql;
+mod verify_codes;
 mod webhooks;

@@ -311,6 +311,11 @@ impl TestApp {
         self.with_gateway(|gateway| gateway.app.intake.keys.stored_secrets().seal(of, secret).unwrap())
     }
 
+    /// The gateway as its handlers see it.
+    pub fn gate(&self) -> Arc<App> {
+        self.with_gateway(|gateway| Arc::clone(&gateway.app))
+    }
+
     /// Where carriers call.
     pub fn address(&self) -> SocketAddr {
         self.with_gateway(|gateway| gateway.address.expect("it takes reports"))
