@@ -12,6 +12,7 @@ pub mod get_usage;
 pub mod limits;
 pub mod mo;
 pub mod mobile_abuse;
+pub mod one_time_password;
 pub mod paging;
 pub mod post_answer;
 pub mod post_report;

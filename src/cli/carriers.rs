@@ -89,7 +89,7 @@ pub(super) struct TermArguments {
     /// Requests in a day, `none` for as many as come, or `default` for `limits.carrier_per_day` [default: default].
     #[arg(long, value_name = "N", value_parser = parse_day_limit)]
     per_day: Option<Limit>,
-    /// What the carrier may do: some of `report`, `mo`, `feed`, `feed_all`, with commas [default: report].
+    /// What the carrier may do: some of `report`, `mo`, `feed`, `feed_all`, `verify`, with commas [default: report].
     #[arg(long, value_name = "SCOPES", value_parser = Scopes::parse)]
     scope: Option<Scopes>,
     /// From where it may call: `any`, or networks such as `192.0.2.0/24,2001:db8::/32` [default: any].

@@ -86,11 +86,13 @@ pub enum Scope {
     Feed,
     /// Read what was decided about all senders.
     FeedAll,
+    /// Have codes sent to numbers, and checked.
+    Verify,
 }
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Report, Self::Mo, Self::Feed, Self::FeedAll];
+    pub const ALL: [Self; 5] = [Self::Report, Self::Mo, Self::Feed, Self::FeedAll, Self::Verify];
 
     /// The word of settings, database and answers.
     #[must_use]
@@ -100,6 +102,7 @@ impl Scope {
             Self::Mo => "mo",
             Self::Feed => "feed",
             Self::FeedAll => "feed_all",
+            Self::Verify => "verify",
         }
     }
 
@@ -110,6 +113,7 @@ impl Scope {
             Self::Feed => 4,
             // Who may read all may read its own.
             Self::FeedAll => 8 | Self::Feed.bit(),
+            Self::Verify => 16,
         }
     }
 }
@@ -122,7 +126,7 @@ impl Scopes {
     /// Reports alone.
     pub const REPORT: Self = Self(Scope::Report.bit());
     /// What the carrier of the first start may do, with which an operator tries things out: all but to read about other
-    /// carriers' senders.
+    /// carriers' senders and to have SMS sent.
     pub const FIRST_CARRIER: Self = Self(Scope::Report.bit() | Scope::Mo.bit() | Scope::Feed.bit());
 
     /// Whether the scope is in it. `feed_all` brings `feed` with it.
@@ -139,7 +143,7 @@ impl Scopes {
         let mut bits = 0;
         for word in text.split(',').map(str::trim) {
             let scope = Scope::ALL.into_iter().find(|scope| scope.as_str() == word);
-            bits |= scope.ok_or("write some of `report`, `mo`, `feed` and `feed_all`, with commas")?.bit();
+            bits |= scope.ok_or("write some of `report`, `mo`, `feed`, `feed_all` and `verify`, with commas")?.bit();
         }
         Ok(Self(bits))
     }
@@ -272,7 +276,7 @@ mod tests {
 
     #[test]
     fn scopes_are_shown_as_they_are_read_and_feed_all_brings_feed() {
-        for text in ["report", "report,mo", "mo,feed", "report,mo,feed_all"] {
+        for text in ["report", "report,mo", "mo,feed", "report,mo,feed_all", "report,verify", "verify"] {
             assert_eq!(Scopes::parse(text).map(|scopes| scopes.to_string()).as_deref(), Ok(text));
         }
         assert_eq!(Scopes::FIRST_CARRIER.to_string(), "report,mo,feed");

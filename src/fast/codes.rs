@@ -30,6 +30,8 @@ pub enum Sends {
     Taken,
     /// Some count is full; nothing was counted.
     Full {
+        /// The place of the one that stays full longest.
+        limit: usize,
         /// Seconds until there is room in all of them.
         retry_after_s: u64,
     },
@@ -223,9 +225,9 @@ impl CodeTable {
         let (mut tables, now) = self.open();
         let counts: Vec<Count> =
             limits.iter().map(|limit| live(&tables.sends, &limit.key, limit.window_s, now)).collect();
-        let full = limits.iter().zip(&counts).filter(|(limit, count)| count.count >= limit.max);
-        if let Some(until) = full.map(|(_, count)| count.until_micros).max() {
-            return Sends::Full { retry_after_s: whole_seconds(until - now) };
+        let full = limits.iter().zip(&counts).enumerate().filter(|(_, (limit, count))| count.count >= limit.max);
+        if let Some((until, limit)) = full.map(|(place, (_, count))| (count.until_micros, place)).max() {
+            return Sends::Full { limit, retry_after_s: whole_seconds(until - now) };
         }
         let new = limits.iter().filter(|limit| !tables.sends.contains_key(&limit.key)).count();
         // One for the code itself, one for the tries at it.
@@ -315,11 +317,11 @@ mod tests {
         let (tight, wide) = (limit(1, 1, 60), limit(2, 2, 600));
         assert_eq!(table.take_sends(&[tight, wide]), Sends::Taken);
         for _ in 0..5 {
-            assert_eq!(table.take_sends(&[tight, wide]), Sends::Full { retry_after_s: 60 });
+            assert_eq!(table.take_sends(&[tight, wide]), Sends::Full { limit: 0, retry_after_s: 60 });
         }
         assert_eq!(table.take_sends(&[wide]), Sends::Taken, "the refused ones took nothing");
         clock.advance(Duration::from_secs(60));
-        assert_eq!(table.take_sends(&[tight, wide]), Sends::Full { retry_after_s: 540 });
+        assert_eq!(table.take_sends(&[tight, wide]), Sends::Full { limit: 1, retry_after_s: 540 });
         table.give_back_sends(&[wide]);
         assert_eq!(table.take_sends(&[tight, wide]), Sends::Taken);
     }

@@ -144,7 +144,13 @@ pub fn refuse(problem: Problem, unread: Payload) -> HttpResponse {
 
 /// The same for any kind of unread rest.
 pub(super) fn refuse_unread(problem: Problem, unread: impl Unpin + 'static) -> HttpResponse {
-    HttpResponse::from_error(problem).map_body(|_, answer| Refusal { answer, _unread: unread }.boxed())
+    keep_unread(HttpResponse::from_error(problem), unread)
+}
+
+/// An answer of any shape that keeps the unread rest until it is sent, as [`refuse`] does.
+#[must_use]
+pub fn keep_unread(answer: HttpResponse, unread: impl Unpin + 'static) -> HttpResponse {
+    answer.map_body(|_, answer| Refusal { answer, _unread: unread }.boxed())
 }
 
 struct Refusal<U> {

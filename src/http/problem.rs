@@ -92,6 +92,18 @@ impl ProblemPart<'_> {
     }
 }
 
+/// What a problem says.
+pub struct Told<'a> {
+    /// The status of its answer.
+    pub status: StatusCode,
+    /// A sentence for the caller.
+    pub detail: &'a str,
+    /// Seconds to wait.
+    pub retry_after_s: Option<u64>,
+    /// What is left of the caller's limit.
+    pub rate: Option<&'a RateFields>,
+}
+
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         let detail = detail.into();
@@ -117,6 +129,17 @@ impl Problem {
     pub fn with_rate_unless_set(mut self, rate: RateFields) -> Self {
         self.0.rate.get_or_insert(rate);
         self
+    }
+
+    /// What it says, for an answer of another shape.
+    #[must_use]
+    pub fn told(&self) -> Told<'_> {
+        Told {
+            status: self.0.status,
+            detail: &self.0.detail,
+            retry_after_s: self.0.retry_after_s,
+            rate: self.0.rate.as_ref(),
+        }
     }
 
     /// The stable code.

@@ -13,6 +13,8 @@ use crate::carrier_api::get_requests::get_requests;
 use crate::carrier_api::get_usage::get_usage;
 use crate::carrier_api::mo::take_sms;
 use crate::carrier_api::mobile_abuse::post_mobile_abuse;
+use crate::carrier_api::one_time_password::send_code::send_code;
+use crate::carrier_api::one_time_password::validate_code::validate_code;
 use crate::carrier_api::post_answer::post_answer;
 use crate::carrier_api::post_report::post_report;
 
@@ -50,6 +52,17 @@ pub fn public(config: &mut ServiceConfig) {
                 .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("POST"), body) })),
         );
     config.service(reading("/v1/usage").route(web::get().to(get_usage)));
+    config
+        .service(
+            web::resource("/one-time-password-sms/v1/send-code")
+                .route(web::post().to(send_code))
+                .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("POST"), body) })),
+        )
+        .service(
+            web::resource("/one-time-password-sms/v1/validate-code")
+                .route(web::post().to(validate_code))
+                .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("POST"), body) })),
+        );
     config
         .service(reading("/openapi.json").route(web::get().to(openapi::get_openapi)))
         .service(reading("/docs").route(web::get().to(openapi::get_docs)))

@@ -27,6 +27,28 @@ pub struct Limits {
     pub tries: TryLimit,
 }
 
+/// What a limit is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LimitOf {
+    /// The number.
+    Number,
+    /// Numbers that begin alike.
+    Prefix,
+    /// All SMS.
+    All,
+    /// Who asks.
+    Asker,
+}
+
+/// What the limits of [`Limits::of`] are of, in their order.
+const LIMITS_OF: [LimitOf; 6] =
+    [LimitOf::Number, LimitOf::Number, LimitOf::Prefix, LimitOf::All, LimitOf::All, LimitOf::Asker];
+
+/// What the limit at this place is of.
+pub fn limit_of(place: usize) -> LimitOf {
+    LIMITS_OF.get(place).copied().unwrap_or(LimitOf::All)
+}
+
 /// Who asks.
 #[derive(Clone, Copy)]
 pub enum Asker<'a> {
@@ -52,8 +74,8 @@ impl Limits {
         }
     }
 
-    /// All limits that an SMS to this number counts in. The asker's own is the last.
-    pub fn of(&self, ring: &KeyRing, number: Msisdn, asker: Asker<'_>) -> Vec<SendLimit> {
+    /// All limits that an SMS to this number counts in, in the order of [`LIMITS_OF`].
+    pub fn of(&self, ring: &KeyRing, number: Msisdn, asker: Asker<'_>) -> [SendLimit; LIMITS_OF.len()] {
         let limit = |name: &[u8], what: &[u8], max, window_s: u32| {
             let key = ring.code_tag(&[b"sends", name, what, &window_s.to_be_bytes()]);
             SendLimit { key, max, window_s }
@@ -67,7 +89,7 @@ impl Limits {
             }
             Asker::Partner(carrier) => limit(b"partner", carrier, self.partner_per_day, DAY_S),
         };
-        vec![
+        [
             limit(b"number", e164.as_bytes(), self.number_per_10_minutes, TEN_MINUTES_S),
             limit(b"number", e164.as_bytes(), self.number_per_day, DAY_S),
             limit(b"prefix", prefix, self.prefix_per_hour, HOUR_S),

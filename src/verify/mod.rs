@@ -26,6 +26,7 @@ use crate::domain::clock::Moment;
 use crate::domain::msisdn::Msisdn;
 use crate::domain::vocabulary::Language;
 
+pub use self::limits::LimitOf;
 pub use self::verifier::Verifier;
 
 /// How long a code is good.
@@ -91,6 +92,37 @@ pub enum NotSent {
         /// Seconds until one should ask again.
         retry_after_s: u64,
     },
+}
+
+/// The same, for a partner.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotSentForPartner {
+    /// No mobile number of the countries that are sent to.
+    NotAMobile,
+    /// The operator sends it nothing.
+    Blocked,
+    /// A limit is reached.
+    Full {
+        /// Of what.
+        of: LimitOf,
+        /// Seconds until one may ask again.
+        retry_after_s: u64,
+    },
+    /// What counts them, or sends them, is away.
+    Unavailable {
+        /// Seconds until one should ask again.
+        retry_after_s: u64,
+    },
+}
+
+impl From<NotSentForPartner> for NotSent {
+    fn from(why: NotSentForPartner) -> Self {
+        match why {
+            NotSentForPartner::NotAMobile | NotSentForPartner::Blocked => Self::NotAMobile,
+            NotSentForPartner::Full { retry_after_s, .. } => Self::Full { retry_after_s },
+            NotSentForPartner::Unavailable { retry_after_s } => Self::Unavailable { retry_after_s },
+        }
+    }
 }
 
 /// Why a code proves nothing.

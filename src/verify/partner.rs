@@ -4,16 +4,21 @@ use uuid::Uuid;
 
 use super::code::random;
 use super::limits::Asker;
-use super::{CodeFault, NotSent, Verifier};
+use super::{CodeFault, NotSentForPartner, Verifier};
 use crate::domain::msisdn::Msisdn;
 
 impl Verifier {
     /// Sends a code in this text, which has `{{code}}` in it; what it is called. Its wrong tries are counted by themselves.
     ///
     /// # Errors
-    /// [`NotSent`].
-    pub async fn send_for_partner(&self, carrier: Uuid, number: Msisdn, template: &str) -> Result<Uuid, NotSent> {
-        let bytes = random().map_err(|_| NotSent::Unavailable { retry_after_s: 1 })?;
+    /// [`NotSentForPartner`].
+    pub async fn send_for_partner(
+        &self,
+        carrier: Uuid,
+        number: Msisdn,
+        template: &str,
+    ) -> Result<Uuid, NotSentForPartner> {
+        let bytes = random().map_err(|_| NotSentForPartner::Unavailable { retry_after_s: 1 })?;
         let id = uuid::Builder::from_random_bytes(bytes).into_uuid();
         self.send(&self.partner_key(carrier, id), number, template, Asker::Partner(carrier.as_bytes())).await?;
         Ok(id)

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::code::{Entry, NoRandom, Secret, draw, typed};
-use super::limits::{Asker, Limits};
+use super::limits::{Asker, LimitOf, Limits, limit_of};
 use super::sender::{SendFault, SenderError, SmsSender, Word};
-use super::{AskedCode, CODE_TTL_MINUTES, CodeFault, NotSent, Purpose, SentCode, wording};
+use super::{AskedCode, CODE_TTL_MINUTES, CodeFault, NotSent, NotSentForPartner, Purpose, SentCode, wording};
 use crate::config::Config;
 use crate::config::verify::SenderKind;
 use crate::crypto::key_ring::KeyRing;
@@ -100,7 +100,7 @@ impl Verifier {
     pub async fn send_code(&self, asked: &AskedCode) -> Result<SentCode, NotSent> {
         let key = self.key_of(asked.number, asked.purpose);
         let asker = Asker::Client(asked.client, asked.has_worked);
-        self.send(&key, asked.number, &wording::template(asked.language), asker).await
+        Ok(self.send(&key, asked.number, &wording::template(asked.language), asker).await?)
     }
 
     /// Whether this is the code that was sent last for this number and purpose. It is good once.
@@ -138,13 +138,13 @@ impl Verifier {
         number: Msisdn,
         template: &str,
         asker: Asker<'_>,
-    ) -> Result<SentCode, NotSent> {
+    ) -> Result<SentCode, NotSentForPartner> {
         let outcome = self.try_send(key, number, template, asker).await;
         self.metrics.count_code_sent(match outcome {
             Ok(_) => "sent",
-            Err(NotSent::NotAMobile) => "not_a_mobile",
-            Err(NotSent::Full { .. }) => "full",
-            Err(NotSent::Unavailable { .. }) => "unavailable",
+            Err(NotSentForPartner::NotAMobile | NotSentForPartner::Blocked) => "not_a_mobile",
+            Err(NotSentForPartner::Full { .. }) => "full",
+            Err(NotSentForPartner::Unavailable { .. }) => "unavailable",
         });
         outcome
     }
@@ -155,21 +155,23 @@ impl Verifier {
         number: Msisdn,
         template: &str,
         asker: Asker<'_>,
-    ) -> Result<SentCode, NotSent> {
+    ) -> Result<SentCode, NotSentForPartner> {
         if !self.is_on() {
-            return Err(NotSent::Unavailable { retry_after_s: FULL_RETRY_S });
+            return Err(NotSentForPartner::Unavailable { retry_after_s: FULL_RETRY_S });
         }
         if !self.is_sent_to(number) {
-            return Err(NotSent::NotAMobile);
+            return Err(NotSentForPartner::NotAMobile);
         }
         let Ok(_in_hand) = self.in_hand.try_acquire() else {
-            return Err(NotSent::Unavailable { retry_after_s: BUSY_RETRY_S });
+            return Err(NotSentForPartner::Unavailable { retry_after_s: BUSY_RETRY_S });
         };
         let limits = self.limits.of(&self.ring, number, asker);
         match self.fast.take_sends(&limits, self.fast_now()).await? {
             Sends::Taken => {}
-            Sends::Full { retry_after_s } => return Err(NotSent::Full { retry_after_s }),
-            Sends::NoRoom => return Err(NotSent::Unavailable { retry_after_s: FULL_RETRY_S }),
+            Sends::Full { limit, retry_after_s } => {
+                return Err(NotSentForPartner::Full { of: limit_of(limit), retry_after_s });
+            }
+            Sends::NoRoom => return Err(NotSentForPartner::Unavailable { retry_after_s: FULL_RETRY_S }),
         }
         let good_until = Moment(self.clock.now().0 + i64::from(CODE_TTL_S) * MICROS_PER_SECOND);
         match self.make_and_send(key, number, template, good_until).await {
@@ -202,14 +204,16 @@ impl Verifier {
     }
 
     /// Gives back what was counted when for certain nothing was sent; what may have cost stays counted.
-    async fn not_sent(&self, fault: SendFault, limits: &[SendLimit]) -> NotSent {
+    async fn not_sent(&self, fault: SendFault, limits: &[SendLimit]) -> NotSentForPartner {
         if fault != SendFault::NotKnown {
             self.fast.give_back_sends(limits, self.fast_now()).await;
         }
         match fault {
-            SendFault::NotSent | SendFault::NotKnown => NotSent::Unavailable { retry_after_s: SENDER_RETRY_S },
-            SendFault::NotToThisNumber => NotSent::NotAMobile,
-            SendFault::Enough { retry_after_s } => NotSent::Full { retry_after_s },
+            SendFault::NotSent | SendFault::NotKnown => {
+                NotSentForPartner::Unavailable { retry_after_s: SENDER_RETRY_S }
+            }
+            SendFault::NotToThisNumber => NotSentForPartner::Blocked,
+            SendFault::Enough { retry_after_s } => NotSentForPartner::Full { of: LimitOf::Number, retry_after_s },
         }
     }
 }
@@ -280,7 +284,7 @@ fn no_random(NoRandom: NoRandom) -> SendFault {
     SendFault::NotSent
 }
 
-impl From<NotReached> for NotSent {
+impl From<NotReached> for NotSentForPartner {
     fn from(NotReached: NotReached) -> Self {
         Self::Unavailable { retry_after_s: FAST_RETRY_S }
     }

@@ -61,4 +61,5 @@ mod quotas_shared;
 mod schema;
 mod schema_postgresql;
 mod verify_codes;
+mod verify_partner;
 mod webhooks;

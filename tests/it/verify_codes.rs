@@ -13,7 +13,7 @@ use spamgate::domain::vocabulary::Language;
 use spamgate::http::app::App;
 use spamgate::verify::{AskedCode, CodeFault, NotSent, Purpose, SentCode};
 
-use crate::support::{AnyRedis, Engine, OPERATORS_CODE, RedisServer, SmsGateway, TestApp};
+use crate::support::{AnyRedis, Engine, OPERATORS_CODE, RedisCluster, RedisServer, SmsGateway, TestApp};
 
 const NUMBER: &str = "+84912345678";
 const OTHER_NUMBER: &str = "+84912345679";
@@ -423,6 +423,28 @@ async fn who_reads_redis_finds_no_number_no_address_and_no_code() {
             assert!(!holds(&key) && !holds(&value), "{secret}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_keeps_codes_and_limits_as_well() {
+    let cluster = Arc::new(RedisCluster::start());
+    let sms = SmsGateway::start().await;
+    let app = TestApp::spawn_beside_with(&cluster, |config| sms.use_as_kannel(config)).await;
+    let gate = app.gate();
+    for place in 0..5 {
+        let number = format!("+8491{place:07}");
+        gate.verifier.send_code(&asked(&number, client(1))).await.unwrap();
+        let code = sms.code_for(&number);
+        let check = async |code: &str| gate.verifier.check_code(msisdn(&number), Purpose::Report, code).await;
+        assert_eq!(check(&another(&code)).await, Err(CodeFault::Wrong));
+        assert_eq!(check(&code).await, Ok(()));
+        assert_eq!(check(&code).await, Err(CodeFault::Expired));
+    }
+    for place in 5..10 {
+        assert!(gate.verifier.send_code(&asked(&format!("+8491{place:07}"), client(1))).await.is_ok());
+    }
+    let over = gate.verifier.send_code(&asked("+84910000010", client(1))).await;
+    assert_eq!(over, Err(NotSent::Full { retry_after_s: 3_600 }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

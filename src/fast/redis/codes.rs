@@ -29,11 +29,13 @@ impl RedisState {
                 command.arg(limit.max).arg(limit.window_s);
             });
         };
-        let answer = self.count_sends_script.call::<i64>(&mut lease.connection, &keys, fill);
+        let answer = self.count_sends_script.call::<(i64, usize)>(&mut lease.connection, &keys, fill);
         let answer = tokio::time::timeout(self.asker.timeout, answer).await;
         match self.take_answer(&lease, answer)? {
-            0 => Ok(Sends::Taken),
-            wait @ 1..=MICROS_PER_DAY => Ok(Sends::Full { retry_after_s: whole_seconds(wait) }),
+            (0, _) => Ok(Sends::Taken),
+            (wait @ 1..=MICROS_PER_DAY, place) => {
+                Ok(Sends::Full { limit: place.saturating_sub(1), retry_after_s: whole_seconds(wait) })
+            }
             _ => {
                 self.link.report_failure(&lease, Failure::Data);
                 Err(NotReached)

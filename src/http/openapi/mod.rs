@@ -27,6 +27,8 @@ const OPERATIONS: &[&str] = &[
     include_str!("paths/get_requests.json"),
     include_str!("paths/post_answer.json"),
     include_str!("paths/get_usage.json"),
+    include_str!("paths/post_send_code.json"),
+    include_str!("paths/post_validate_code.json"),
     include_str!("paths/get_openapi.json"),
     include_str!("paths/get_docs.json"),
 ];
@@ -111,7 +113,7 @@ fn add_responses(operation: &mut Value, problems: &Value) {
     }
     let responses = operation.entry("responses").or_insert_with(|| json!({}));
     let Some(responses) = responses.as_object_mut() else { return };
-    for response in responses.values_mut().filter(|_| is_for_carriers) {
+    for (_, response) in responses.iter_mut().filter(|(status, _)| is_for_carriers && status.starts_with('2')) {
         add_rate_headers(response);
     }
     let table = problems.get("codes").and_then(Value::as_object);
@@ -119,7 +121,13 @@ fn add_responses(operation: &mut Value, problems: &Value) {
         let of_status = known.as_array().into_iter().flatten().filter_map(Value::as_str);
         let here: Vec<&str> = of_status.filter(|code| codes.iter().any(|named| named == code)).collect();
         if let Some(first) = here.first() {
-            responses.insert(status.clone(), problem_response(status, &here, first));
+            let made = problem_response(status, &here, first);
+            match responses.get_mut(status) {
+                Some(own) => add_content(own, &made),
+                None => {
+                    responses.insert(status.clone(), made);
+                }
+            }
         }
     }
 }
@@ -131,6 +139,15 @@ fn add_rate_headers(response: &mut Value) {
         for name in ["RateLimit-Policy", "RateLimit"] {
             headers.insert(name.to_owned(), json!({"$ref": format!("#/components/headers/{name}")}));
         }
+    }
+}
+
+/// Adds the media type of `made` to a response that has one of its own.
+fn add_content(own: &mut Value, made: &Value) {
+    let content = own.get_mut("content").and_then(Value::as_object_mut);
+    let made = made.get("content").and_then(Value::as_object);
+    if let (Some(content), Some(made)) = (content, made) {
+        content.extend(made.clone());
     }
 }
 
