@@ -14,6 +14,7 @@ mod camara;
 mod code;
 mod kannel;
 mod limits;
+mod network;
 mod partner;
 pub mod sender;
 mod target;
@@ -123,6 +124,20 @@ impl From<NotSentForPartner> for NotSent {
             NotSentForPartner::Unavailable { retry_after_s } => Self::Unavailable { retry_after_s },
         }
     }
+}
+
+/// Why the network's word was not had.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NetworkFault {
+    /// No network is asked here.
+    Off,
+    /// The network does not know whose phone it is: another network, or none.
+    NotByNetwork,
+    /// The network is away.
+    Unavailable {
+        /// Seconds until one should ask again.
+        retry_after_s: u64,
+    },
 }
 
 /// Why a code proves nothing.

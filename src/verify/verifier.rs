@@ -6,6 +6,7 @@ use tokio::sync::Semaphore;
 
 use super::code::{Entry, NoRandom, Secret, draw, typed};
 use super::limits::{Asker, LimitOf, Limits, limit_of};
+use super::network::Network;
 use super::sender::{SendFault, SenderError, SmsSender, Word};
 use super::{AskedCode, CODE_TTL_MINUTES, CodeFault, NotSent, NotSentForPartner, Purpose, SentCode, wording};
 use crate::config::Config;
@@ -45,6 +46,7 @@ pub struct Verifier {
     in_hand: Semaphore,
     metrics: Arc<Metrics>,
     serves_partners: bool,
+    pub(super) network: Option<Network>,
 }
 
 /// What a verifier is made of.
@@ -78,6 +80,7 @@ impl Verifier {
             in_hand: Semaphore::new(SENDS_IN_HAND_MAX),
             metrics,
             serves_partners: is_on && settings.serve,
+            network: Network::open(settings)?,
         })
     }
 

@@ -3,6 +3,11 @@
 
 use std::net::SocketAddr;
 
+use spamgate::domain::msisdn::Msisdn;
+use spamgate::domain::sms_text::Alphabet;
+use spamgate::domain::vocabulary::Language;
+use spamgate::verify::{AskedCode, NotSent, Purpose};
+
 use crate::support::{Engine, Kannel, TestApp};
 
 const REPORTER: &str = "0912345678";
@@ -102,4 +107,51 @@ async fn while_nothing_can_be_stored_kannel_tries_again_and_the_subscriber_hears
     let told = ask(&mut kannel, "V(0985931054)").await;
     assert_eq!(told, "Chua nhan duoc bao cao cua ban. Vui long gui lai sau.");
     assert!(app.refused("store_unavailable") > 1, "it was tried again");
+}
+
+/// The bytes that the fake SMSC shows with signs for what is no letter or digit.
+fn url_decoded(shown: &str) -> Vec<u8> {
+    let (mut bytes, mut rest) = (Vec::new(), shown.bytes());
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits = [rest.next().unwrap(), rest.next().unwrap()];
+                u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
+            }
+            other => other,
+        });
+    }
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_goes_out_by_kannel() {
+    let mut kannel = tokio::task::block_in_place(|| Kannel::start(r#"get-url = "http://127.0.0.1:9/""#));
+    let app = TestApp::spawn_with(Engine::Redis, |config| kannel.use_for_codes(config)).await;
+    let gate = app.gate();
+    let number = Msisdn::from_e164("+84912345678").unwrap();
+    let (client, purpose, language) = ([127, 0, 0, 1].into(), Purpose::Report, Language::Vi);
+    let asked = AskedCode { number, purpose, client, language, has_worked: true };
+    gate.verifier.send_code(&asked).await.unwrap();
+    let got = tokio::task::block_in_place(|| kannel.receive());
+    let said = got.strip_prefix("156 +84912345678 text Ma xac nhan cua ban: ");
+    let (code, rest) = said.and_then(|said| said.split_once('.')).unwrap_or_else(|| panic!("another SMS: {got}"));
+    assert_eq!(rest, " Ma co hieu luc 10 phut. Khong dua ma nay cho bat ky ai, ke ca nguoi xung la can bo.");
+    gate.verifier.check_code(number, purpose, code).await.unwrap();
+
+    let text = "Mã của bạn ở cổng: {{code}}";
+    gate.verifier.send_for_partner(uuid::Uuid::nil(), number, text).await.unwrap();
+    let got = tokio::task::block_in_place(|| kannel.receive());
+    let ucs2 = got.strip_prefix("156 +84912345678 ucs-2 ").unwrap_or_else(|| panic!("another SMS: {got}"));
+    let said = Alphabet::Utf16.decode(&url_decoded(ucs2));
+    assert!(said.starts_with("Mã của bạn ở cổng: ") && said.chars().count() == 25, "{said}");
+
+    // A password that is wrong is found out at once.
+    let wrong = |config: &mut spamgate::config::Config| {
+        kannel.use_for_codes(config);
+        config.verify.kannel_password = "wrong".to_owned().into();
+    };
+    let app = TestApp::spawn_with(Engine::Memory, wrong).await;
+    assert!(matches!(app.gate().verifier.send_code(&asked).await, Err(NotSent::Unavailable { .. })));
 }

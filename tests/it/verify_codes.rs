@@ -6,12 +6,13 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use spamgate::config::Config;
 use spamgate::config::verify::SenderKind;
 use spamgate::domain::msisdn::Msisdn;
 use spamgate::domain::vocabulary::Language;
 use spamgate::http::app::App;
-use spamgate::verify::{AskedCode, CodeFault, NotSent, Purpose, SentCode};
+use spamgate::verify::{AskedCode, CodeFault, NetworkFault, NotSent, Purpose, SentCode};
 
 use crate::support::{AnyRedis, Engine, OPERATORS_CODE, RedisCluster, RedisServer, SmsGateway, TestApp};
 
@@ -498,6 +499,37 @@ async fn what_an_operator_says_of_a_number_is_told() {
         codes.sms.answer(line, body);
         assert_eq!(codes.send(NUMBER).await, Err(told), "{body}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_network_says_whose_phone_it_is() {
+    let off = TestApp::spawn(Engine::Memory).await;
+    assert_eq!(off.gate().verifier.verify_by_network(msisdn(NUMBER), "t").await, Err(NetworkFault::Off));
+    let sms = SmsGateway::start().await;
+    let app = TestApp::spawn_with(Engine::Memory, |config| sms.use_as_network(config)).await;
+    let gate = app.gate();
+    let ask = async |token: &str| gate.verifier.verify_by_network(msisdn(NUMBER), token).await;
+    assert_eq!(ask("token-2").await, Ok(true));
+    assert_eq!(
+        (sms.tokens(), sms.checked()),
+        (vec!["Bearer token-2".to_owned()], vec![json!({"phoneNumber": NUMBER})])
+    );
+    let away = Err(NetworkFault::Unavailable { retry_after_s: 30 });
+    for (line, body, said) in [
+        ("200 OK", r#"{"devicePhoneNumberVerified":false}"#, Ok(false)),
+        ("200 OK", r#"{"devicePhoneNumberVerified":"true"}"#, away),
+        ("200 OK", "", away),
+        ("401 Unauthorized", "", Err(NetworkFault::NotByNetwork)),
+        ("403 Forbidden", r#"{"code":"INVALID_TOKEN_CONTEXT"}"#, Err(NetworkFault::NotByNetwork)),
+        ("503 Service Unavailable", "", away),
+    ] {
+        sms.answer(line, body);
+        assert_eq!(ask("token-2").await, said, "{line} {body}");
+    }
+    for token in ["", "a b", "a\r\nX-Other: 1", &"x".repeat(5_000)] {
+        assert_eq!(ask(token).await, Err(NetworkFault::NotByNetwork));
+    }
+    assert_eq!(sms.tokens().len(), 7, "no odd token went out");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

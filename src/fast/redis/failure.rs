@@ -12,8 +12,8 @@ macro_rules! without_redis {
     ($reason:literal) => {
         concat!(
             $reason,
-            ": reports are taken and still counted once, but retries may be answered 201, and quotas and carriers' limits \
-             are per node"
+            ": reports are taken and still counted once, but retries may be answered 201, quotas and carriers' limits are \
+             per node, and no code is sent by SMS"
         )
     };
 }

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use spamgate::config::Config;
+use spamgate::config::verify::SenderKind;
 use tempfile::TempDir;
 
 /// How long Kannel may take to start.
@@ -24,7 +26,7 @@ kill -KILL $!
 wait
 "#;
 const FAKE_SMSC: &str = "/usr/lib/kannel/test/fakesmsc";
-/// Asks the administrator's page which boxes are connected.
+/// Asks the administrator's page which boxes are connected, and has SMS sent.
 const PASSWORD: &str = "only-for-this-test";
 
 /// A running Kannel.
@@ -33,6 +35,7 @@ pub struct Kannel {
     smsbox: Supervised,
     _bearerbox: Supervised,
     smsc_port: u16,
+    sendsms_port: u16,
     _directory: TempDir,
 }
 
@@ -78,18 +81,49 @@ impl Kannel {
         let mut bearerbox = Supervised::start(directory.path(), "/usr/sbin/bearerbox");
         wait_for(|| ask_status(admin).is_some(), || bearerbox.runs())?;
         let smsbox = Supervised::start(directory.path(), "/usr/sbin/smsbox");
-        let kannel = Self { smsbox, _bearerbox: bearerbox, smsc_port: smsc, _directory: directory };
+        let kannel =
+            Self { smsbox, _bearerbox: bearerbox, smsc_port: smsc, sendsms_port: sendsms, _directory: directory };
         wait_for(|| ask_status(admin).is_some_and(|status| status.contains("smsbox:")), || true)?;
         Some(kannel)
+    }
+
+    /// Has the gateway under test send its codes by this Kannel.
+    pub fn use_for_codes(&self, config: &mut Config) {
+        config.verify.sender = SenderKind::Kannel;
+        config.verify.kannel_url = format!("http://127.0.0.1:{}/cgi-bin/sendsms", self.sendsms_port);
+        config.verify.kannel_user = "spamgate".to_owned();
+        config.verify.kannel_password = PASSWORD.to_owned().into();
+        config.verify.kannel_from = "156".to_owned();
+    }
+
+    /// Gives what is sent to the fake SMSC, as it shows it. It takes nothing before this.
+    pub fn receive(&mut self) -> String {
+        self.exchange("0", "156 5656 text nothing")
     }
 
     /// Sends one SMS from the fake SMSC, and gives the reply as the fake SMSC shows it: `5656 0912345678 text …`.
     /// `message` is what the fake SMSC takes: sender, receiver, `text` or `ucs2` or `utf8`, and the text.
     pub fn send(&mut self, message: &str) -> String {
+        self.exchange("1", message)
+    }
+
+    fn exchange(&mut self, sent_max: &str, message: &str) -> String {
         assert!(self.smsbox.runs());
         let port = self.smsc_port.to_string();
         let mut smsc = Command::new("setpriv")
-            .args(["--pdeathsig=KILL", FAKE_SMSC, "-H", "127.0.0.1", "-r", &port, "-i", "0.01", "-m", "1", message])
+            .args([
+                "--pdeathsig=KILL",
+                FAKE_SMSC,
+                "-H",
+                "127.0.0.1",
+                "-r",
+                &port,
+                "-i",
+                "0.01",
+                "-m",
+                sent_max,
+                message,
+            ])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -148,6 +182,12 @@ catch-all = true
 max-messages = 1
 omit-empty = true
 {url_setting}
+
+group = sendsms-user
+username = spamgate
+password = "{PASSWORD}"
+concatenation = true
+max-messages = 3
 "#
     )
 }

@@ -1,7 +1,7 @@
 //! Something that sends SMS: a real server that speaks as Kannel's `sendsms` and as an operator's CAMARA One Time Password
 //! SMS do, and remembers what it was to send.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -35,7 +35,6 @@ enum Reply {
 struct Shared {
     sent: Mutex<Vec<Sms>>,
     reply: Mutex<Reply>,
-    once: Mutex<VecDeque<Reply>>,
     /// Codes checked.
     checked: Mutex<Vec<Value>>,
     tokens: Mutex<Vec<String>>,
@@ -55,7 +54,6 @@ impl SmsGateway {
         let shared = Arc::new(Shared {
             sent: Mutex::default(),
             reply: Mutex::new(Reply::Usual),
-            once: Mutex::default(),
             checked: Mutex::default(),
             tokens: Mutex::default(),
         });
@@ -82,6 +80,11 @@ impl SmsGateway {
         config.verify.sender = SenderKind::Camara;
         config.verify.camara_url = format!("{}/one-time-password-sms/v1/", self.root);
         config.verify.camara_token = "token-1".to_owned().into();
+    }
+
+    /// The same to prove numbers, as the network of an operator.
+    pub fn use_as_network(&self, config: &mut Config) {
+        config.verify.network_url = format!("{}/number-verification/v2", self.root);
     }
 
     /// From now on it answers this: the end of a status line, and a body.
@@ -173,8 +176,7 @@ fn answer(shared: &Shared, line: &str, headers: &BTreeMap<String, String>, body:
         }
         _ => shared.checked.lock().unwrap().push(json.clone()),
     }
-    let next = shared.once.lock().unwrap().pop_front();
-    match next.unwrap_or_else(|| shared.reply.lock().unwrap().clone()) {
+    match shared.reply.lock().unwrap().clone() {
         Reply::Silence => None,
         Reply::Other(line, body) => Some((line.to_owned(), body.to_owned())),
         Reply::Usual => Some(match page.as_str() {
