@@ -56,6 +56,7 @@
 
 pub mod carrier_api;
 pub mod casework;
+pub mod citizen;
 pub mod cli;
 pub mod config;
 pub mod crypto;

@@ -18,6 +18,7 @@ use crate::carrier_api::batch_gate::{BatchGate, BatchLimits};
 use crate::carrier_api::limits::Leases;
 use crate::casework::builder::is_journal_replaced;
 use crate::casework::builder_thread::{BuilderBell, BuilderParts, BuilderSettings, BuilderThread};
+use crate::citizen::Site;
 use crate::config::fast_url::FastUrl;
 use crate::config::{Config, ConfigError, Role};
 use crate::crypto::envelope::{EnvelopeError, Sealer};
@@ -342,6 +343,7 @@ pub async fn start(config: &Config, data: &Path, clock: Clock) -> Result<Gateway
         }),
         builder: bell,
         outbound,
+        citizen: Site::new(config.citizen.clone()),
         verifier,
         metrics,
     });

@@ -46,6 +46,9 @@ GRANT SELECT ON carriers, api_keys, signing_keys, report_status TO spamgate_inta
 -- What a reporter is told of a report, and whether digits are the reporter's: asked, not read.
 GRANT SELECT (seq, report_id, event_kind, received_at, channel, category, source) ON journal.reports TO spamgate_intake;
 GRANT EXECUTE ON FUNCTION journal.has_track_tag(BIGINT, BYTEA) TO spamgate_intake, spamgate_review;
+-- Whoever holds a reported number sees that it is, and answers once.
+GRANT EXECUTE ON FUNCTION reported_cases(BYTEA, INTEGER) TO spamgate_intake, spamgate_review;
+GRANT INSERT ON responses TO spamgate_intake, spamgate_review;
 -- Nodes add up what became of each carrier's reports.
 GRANT SELECT, INSERT, UPDATE ON carrier_usage TO spamgate_intake, spamgate_review;
 -- Carriers are told what a review node has sealed to each.

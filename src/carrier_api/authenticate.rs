@@ -27,6 +27,7 @@ use crate::domain::carrier::{Addresses, Attests, Scope, Scopes, Signatures};
 use crate::domain::clock::Clock;
 use crate::fast::CarrierRate;
 use crate::http::app::App;
+use crate::http::body::BodyWait;
 use crate::http::client_ip::client_ip;
 use crate::http::problem::Problem;
 use crate::intake::accept::Accepted;
@@ -68,15 +69,6 @@ struct Kept {
     usage: Arc<Usage>,
     /// Its bodies that are waited for.
     bodies: Arc<AtomicU32>,
-}
-
-/// A body that is waited for; no longer when dropped.
-pub struct BodyWait(Arc<AtomicU32>);
-
-impl Drop for BodyWait {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// Who sent a request: a carrier that may send it.
@@ -186,9 +178,7 @@ impl Carrier {
     /// Begins to wait for a body of its, unless so many are waited for already.
     #[must_use]
     pub fn wait_for_body(&self, max: u32) -> Option<BodyWait> {
-        let before = self.kept.bodies.fetch_add(1, Ordering::Relaxed);
-        let wait = BodyWait(Arc::clone(&self.kept.bodies));
-        (before < max).then_some(wait)
+        BodyWait::begin(&self.kept.bodies, max)
     }
 
     /// Whether it may do this, and from here.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::carrier_api::post_answer::NOTE_SEAL_INFO;
+use crate::citizen::respond::RESPONSE_SEAL_INFO;
 use crate::config::Config;
 use crate::crypto::envelope::AuthorityPrivateKey;
 use crate::domain::clock::{Clock, MICROS_PER_DAY, Moment};
@@ -18,6 +19,7 @@ use crate::startup;
 use crate::store::building::MIXED;
 use crate::store::cases::{self, CaseRow, Decided, Decision, DecisionRow};
 use crate::store::requests::{RequestOfCase, list_requests_of_case};
+use crate::store::responses::find_response;
 
 /// As many digits in a row are taken for a phone number.
 const NUMBER_MIN_DIGITS: usize = 9;
@@ -140,6 +142,25 @@ struct Shown<'a> {
     reports_by_source: BySource,
     decisions: Vec<ShownDecision<'a>>,
     requests: Vec<ShownRequest>,
+    /// What the other side answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<ShownResponse>,
+}
+
+#[derive(Serialize)]
+struct ShownResponse {
+    received_at: String,
+    /// Only when it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+}
+
+impl ShownResponse {
+    /// With `authority`, the text is opened.
+    fn of((id, body, at): &(Vec<u8>, String, i64), authority: Option<&AuthorityPrivateKey>) -> anyhow::Result<Self> {
+        let text = authority.map(|authority| authority.open_text(RESPONSE_SEAL_INFO, id, body)).transpose()?;
+        Ok(Self { received_at: Moment(*at).to_rfc3339(), text })
+    }
 }
 
 #[derive(Serialize)]
@@ -227,7 +248,10 @@ pub(super) fn run(command: CasesCommand, config: &Config, data: &Path) -> anyhow
                 .into_iter()
                 .map(|request| ShownRequest::of(request, authority.as_ref()))
                 .collect::<anyhow::Result<Vec<_>>>()?;
-            show(&case, &decisions, requests, json)
+            let response = find_response(&mut connection, &reference)?
+                .map(|response| ShownResponse::of(&response, authority.as_ref()))
+                .transpose()?;
+            show(&case, &decisions, requests, response, json)
         }
         CasesCommand::Request { reference, carrier, kind, note, due_days, by } => {
             let note = note.filter(|note| !note.trim().is_empty());
@@ -369,7 +393,13 @@ fn list(connection: &mut crate::store::connection::Connection, limit: i64, json:
     Ok(out.flush()?)
 }
 
-fn show(case: &CaseRow, decisions: &[DecisionRow], requests: Vec<ShownRequest>, json: bool) -> anyhow::Result<()> {
+fn show(
+    case: &CaseRow,
+    decisions: &[DecisionRow],
+    requests: Vec<ShownRequest>,
+    response: Option<ShownResponse>,
+    json: bool,
+) -> anyhow::Result<()> {
     let shown = Shown {
         row: Row::of(case),
         repeats: case.repeats,
@@ -393,6 +423,7 @@ fn show(case: &CaseRow, decisions: &[DecisionRow], requests: Vec<ShownRequest>, 
             })
             .collect(),
         requests,
+        response,
     };
     let mut out = io::stdout().lock();
     if json {
@@ -426,6 +457,10 @@ fn show(case: &CaseRow, decisions: &[DecisionRow], requests: Vec<ShownRequest>, 
             }
             None => writeln!(out, "; not answered")?,
         }
+    }
+    if let Some(response) = &shown.response {
+        let text = response.text.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+        writeln!(out, "  {} the other side answered{text}", response.received_at)?;
     }
     Ok(())
 }

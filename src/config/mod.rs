@@ -78,6 +78,8 @@ pub struct Config {
     pub limits: LimitSettings,
     /// Subscribers' SMS.
     pub mo: MoSettings,
+    /// The citizens' pages.
+    pub citizen: CitizenSettings,
     /// From journal to cases.
     pub builder: BuilderConfig,
     /// Calling carriers.
@@ -250,6 +252,26 @@ pub struct LimitSettings {
 pub struct MoSettings {
     pub fake_news_word: String,
     pub questions_max: usize,
+}
+
+/// The citizens' pages.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "defaults.toml describes every setting")]
+pub struct CitizenSettings {
+    pub sms_number: String,
+    pub review_days: u32,
+    pub hotlines: Vec<Hotline>,
+}
+
+/// Whom people call who have lost money.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "defaults.toml describes every setting")]
+pub struct Hotline {
+    pub number: String,
+    pub vi: String,
+    pub en: String,
 }
 
 impl MoSettings {

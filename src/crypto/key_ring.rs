@@ -4,6 +4,7 @@
 //! The *tag* root has a key id and can be replaced after a leak: it hides numbers and texts.
 
 use super::mac::{MacKey, Secret};
+use super::page_seal::PageKey;
 use super::stored_secret::StoredSecretKey;
 use crate::domain::content::Content;
 use crate::domain::msisdn::Msisdn;
@@ -33,6 +34,7 @@ struct StableKeys {
     mark: MacKey,
     outbound: MacKey,
     nonce: MacKey,
+    citizen: MacKey,
     code: MacKey,
 }
 
@@ -51,6 +53,7 @@ pub struct KeyRing {
     tags: TagKeys,
     tag_key_id: i32,
     stored_secrets: StoredSecretKey,
+    pages: PageKey,
 }
 
 impl KeyRing {
@@ -64,6 +67,7 @@ impl KeyRing {
                 mark: MacKey::derive(stable, "spamgate v1 mark"),
                 outbound: MacKey::derive(stable, "spamgate v1 outbound"),
                 nonce: MacKey::derive(stable, "spamgate v1 nonce"),
+                citizen: MacKey::derive(stable, "spamgate v1 citizen"),
                 code: MacKey::derive(stable, "spamgate v1 code"),
             },
             tags: TagKeys {
@@ -74,6 +78,7 @@ impl KeyRing {
             },
             tag_key_id,
             stored_secrets: StoredSecretKey::derive(stable),
+            pages: PageKey::derive(stable),
         }
     }
 
@@ -81,6 +86,19 @@ impl KeyRing {
     #[must_use]
     pub const fn stored_secrets(&self) -> &StoredSecretKey {
         &self.stored_secrets
+    }
+
+    /// The key of what pages carry.
+    #[must_use]
+    pub const fn pages(&self) -> &PageKey {
+        &self.pages
+    }
+
+    /// A keyed hash for the citizens' pages; `purpose` tells one use from another.
+    #[must_use]
+    pub fn citizen_tag<const N: usize>(&self, purpose: &str, parts: &[&[u8]]) -> [u8; N] {
+        let parts: Vec<&[u8]> = std::iter::once(purpose.as_bytes()).chain(parts.iter().copied()).collect();
+        self.stable.citizen.tag(&parts)
     }
 
     /// The name under which a nonce is remembered, and the proof of a claim: short, whatever a carrier writes, and not to

@@ -4,6 +4,7 @@ pub mod envelope;
 pub mod key_files;
 pub mod key_ring;
 pub mod mac;
+pub mod page_seal;
 pub mod recipient;
 pub mod signing;
 pub mod stored_secret;

@@ -26,6 +26,8 @@ pub enum Reply {
         /// Of the report.
         receipt: String,
     },
+    /// The number is proven to the page that waits for it.
+    Proven,
     /// Neither report nor answer.
     Help,
     /// A report that says nothing, or an SMS without what it said.
@@ -58,6 +60,7 @@ impl Reply {
                  de bo sung. VD: 09xxxxxxxx"
             ),
             Self::Amended { receipt } => format!("Da bo sung nguon lam phien vao bao cao, ma {receipt}. Cam on ban."),
+            Self::Proven => "Da nhan ma xac nhan. Hay quay lai trang bao cao va bam Tiep tuc.".to_owned(),
             Self::Help => format!(
                 "Chua nhan: sai cu phap. Tin rac: S (so)(noi dung). Cuoc goi rac: V (so)(noi dung). Lua dao: LD \
                  (so)(noi dung). Tin gia: {word} (so)(noi dung)"
@@ -94,7 +97,7 @@ impl Reply {
     #[must_use]
     pub const fn refusal_code(&self) -> Option<&'static str> {
         Some(match self {
-            Self::Received { .. } | Self::Asked { .. } | Self::Amended { .. } => return None,
+            Self::Received { .. } | Self::Asked { .. } | Self::Amended { .. } | Self::Proven => return None,
             Self::Help => "mo_not_understood",
             Self::ContentMissing(_) => "mo_content_missing",
             Self::SourceRefused => "mo_source_refused",
@@ -121,6 +124,7 @@ mod tests {
             Reply::Received { receipt: receipt() },
             Reply::Asked { receipt: receipt() },
             Reply::Amended { receipt: receipt() },
+            Reply::Proven,
             Reply::Help,
             Reply::SourceRefused,
             Reply::TooLong,

@@ -17,7 +17,11 @@ use super::vocabulary::{Category, Channel};
 /// The longest word for fake news, letters.
 pub const FAKE_NEWS_WORD_MAX_LETTERS: usize = 8;
 /// Words that have a meaning already.
-const TAKEN_WORDS: &[&str] = &["S", "V", "LD", "DK", "HUY", "DNC"];
+const TAKEN_WORDS: &[&str] = &["S", "V", "LD", "DK", "HUY", "DNC", PROOF_WORD];
+/// The word before the digits that a page of ours shows, to prove a number by texting them (xác nhận: confirm).
+pub const PROOF_WORD: &str = "XN";
+/// Those digits.
+const PROOF_DIGITS: usize = 6;
 /// A number is written in at most this many pieces: `+84 985 93 10 54`.
 const NUMBER_MAX_PIECES: usize = 6;
 /// The fewest digits of something that is meant as a number, though it is none.
@@ -138,6 +142,8 @@ pub enum MoMessage<'a> {
     Report(MoReport<'a>),
     /// A sender and nothing else: the answer to our question who it was.
     Sender(Source),
+    /// What a page of ours shows, as [`PROOF_WORD`], a space and the digits: it proves the number that it comes from.
+    Proof(String),
     /// A command to the do-not-call list, which is kept elsewhere.
     DoNotCall,
     /// None of these.
@@ -154,12 +160,20 @@ pub fn read<'a>(text: &'a str, fake_news: &FakeNewsWord, home: HomeCountry) -> M
         "V" => Keyword::SpamCall,
         "LD" => Keyword::ScamCall,
         _ if word == fake_news.as_str() => Keyword::FakeNews,
+        PROOF_WORD if let Some(words) = read_proof(rest) => return MoMessage::Proof(words),
         _ if is_do_not_call(text) => return MoMessage::DoNotCall,
         _ => return read_lone_sender(text, home).map_or(MoMessage::Unknown, MoMessage::Sender),
     };
     let (source, content) = read_groups(rest.trim_start_matches(is_separator), home);
     let content = content.filter(|content| !content.trim_matches(is_blank).is_empty());
     MoMessage::Report(MoReport { keyword, source, content })
+}
+
+/// The digits behind [`PROOF_WORD`], with or without spaces; none when anything else stands there.
+fn read_proof(rest: &str) -> Option<String> {
+    let digits: String = rest.chars().filter(|character| !is_separator(*character)).map(msisdn::to_ascii).collect();
+    let is_proof = digits.len() == PROOF_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_proof.then(|| format!("{PROOF_WORD} {digits}"))
 }
 
 /// The letters that the text begins with, in capitals and without the bar of Đ, and what follows them.
@@ -467,6 +481,7 @@ mod tests {
                 (format!("{:?}", report.keyword), source(&report.source), content)
             }
             MoMessage::Sender(named) => ("sender".to_owned(), source(&named), String::new()),
+            MoMessage::Proof(words) => ("proof".to_owned(), words, String::new()),
             MoMessage::DoNotCall => ("do not call".to_owned(), String::new(), String::new()),
             MoMessage::Unknown => ("unknown".to_owned(), String::new(), String::new()),
         }
@@ -659,6 +674,16 @@ mod tests {
         assert_eq!(read("TG (9029)(x)", &word, vietnam()), MoMessage::Unknown);
     }
 
+    #[test]
+    fn the_words_of_a_page_prove_a_number_however_they_are_spaced() {
+        for text in ["XN 482913", "xn482913", "XN 482 913", " Xn: 482913. "] {
+            assert_eq!(read(text, &tg(), vietnam()), MoMessage::Proof("XN 482913".to_owned()), "{text}");
+        }
+        for text in ["XN", "XN 48291", "XN 4829131", "XN 48291a", "SXN 482913", "482913 XN"] {
+            assert!(!matches!(read(text, &tg(), vietnam()), MoMessage::Proof(_)), "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_it_panic(text in any::<String>()) {
@@ -674,7 +699,7 @@ mod tests {
             }
         }
 
-        #[test]
+    #[test]
         fn a_published_form_gives_back_number_and_text(
             keyword in "S|s|V|v|LD|ld|Ld",
             space in " ?",

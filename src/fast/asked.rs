@@ -22,6 +22,17 @@ struct Table {
     swept_at: i64,
 }
 
+impl Table {
+    /// Whether there is room for one more, once what has run out is gone.
+    fn has_room(&mut self, max: usize, now: i64) -> bool {
+        if self.kept.len() >= max && now.saturating_sub(self.swept_at) >= SWEEP_INTERVAL_MICROS {
+            self.swept_at = now;
+            self.kept.retain(|_, kept| kept.until_micros > now);
+        }
+        self.kept.len() < max
+    }
+}
+
 /// The table. A full one takes no new key: then nothing is asked.
 pub struct AskedTable {
     table: Mutex<Table>,
@@ -40,15 +51,8 @@ impl AskedTable {
     pub fn put(&self, key: [u8; 16], value: Vec<u8>) -> bool {
         let now = self.clock.now().0;
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        if table.kept.len() >= self.max && !table.kept.contains_key(&key) {
-            if now.saturating_sub(table.swept_at) < SWEEP_INTERVAL_MICROS {
-                return false;
-            }
-            table.swept_at = now;
-            table.kept.retain(|_, kept| kept.until_micros > now);
-            if table.kept.len() >= self.max {
-                return false;
-            }
+        if !table.kept.contains_key(&key) && !table.has_room(self.max, now) {
+            return false;
         }
         table.kept.insert(key, Kept { value, until_micros: now + QUESTION_TTL_S * MICROS_PER_SECOND });
         true
@@ -61,17 +65,20 @@ impl AskedTable {
         table.kept.get(key).filter(|kept| kept.until_micros > now).map(|kept| kept.value.clone())
     }
 
-    /// Replaces a value if it still is the one that was read, and keeps it so long; whether it was.
+    /// Replaces a value if it still is the one that was read (empty: nothing was there), and keeps it so long; whether it
+    /// was.
     pub fn replace(&self, key: &[u8; 16], before: &[u8], value: Vec<u8>, kept_s: i64) -> bool {
         let now = self.clock.now().0;
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        match table.kept.get_mut(key) {
-            Some(kept) if kept.until_micros > now && kept.value == before => {
-                *kept = Kept { value, until_micros: now + kept_s * MICROS_PER_SECOND };
-                true
-            }
-            _ => false,
+        let stored = table.kept.get(key).filter(|kept| kept.until_micros > now);
+        let may_replace = match stored {
+            Some(stored) => stored.value == before,
+            None => before.is_empty() && (table.kept.contains_key(key) || table.has_room(self.max, now)),
+        };
+        if may_replace {
+            table.kept.insert(*key, Kept { value, until_micros: now + kept_s * MICROS_PER_SECOND });
         }
+        may_replace
     }
 
     /// Forgets everything.
@@ -107,6 +114,9 @@ mod tests {
         let clock = Clock::mock(Moment(0));
         let table = AskedTable::new(1, clock.clone());
         assert!(!table.replace(&key(1), &[1], vec![2], 60), "nothing is there");
+        assert!(table.replace(&key(2), &[], vec![1], 60), "as was read");
+        assert!(!table.replace(&key(2), &[], vec![2], 60), "somebody was faster");
+        clock.advance(Duration::from_secs(60));
         assert!(table.put(key(1), vec![1]));
         assert!(table.replace(&key(1), &[1], vec![2], 1_200));
         assert!(!table.replace(&key(1), &[1], vec![3], 1_200));

@@ -93,6 +93,7 @@ pub struct Granted {
 pub struct NotReached;
 
 /// The fast state of a node.
+#[expect(clippy::large_enum_variant, reason = "a node has one")]
 pub enum FastState {
     /// In this process: for one node.
     Memory(memory::MemoryState),
@@ -190,8 +191,8 @@ impl FastState {
         }
     }
 
-    /// Replaces what is remembered of a question, if that still is what was read, and keeps it for `kept_s` seconds;
-    /// whether it was. Of two who do so with the same reading, one does.
+    /// Replaces what is remembered of a question, if that still is what was read (empty: nothing was there), and keeps it
+    /// for `kept_s` seconds; whether it was. Of two who do so with the same reading, one does.
     ///
     /// # Errors
     /// When it is not known whether it was replaced.

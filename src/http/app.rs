@@ -13,6 +13,7 @@ use super::problem::Problem;
 use crate::carrier_api::authenticate::CarrierRegistry;
 use crate::carrier_api::batch_gate::BatchGate;
 use crate::casework::builder_thread::BuilderBell;
+use crate::citizen::Site;
 use crate::config::Role;
 use crate::crypto::recipient::RecipientKey;
 use crate::domain::mo_syntax::FakeNewsWord;
@@ -62,6 +63,8 @@ pub struct App {
     pub builder: Arc<BuilderBell>,
     /// How telling carriers does.
     pub outbound: Arc<Standing>,
+    /// The citizens' pages.
+    pub citizen: Site,
     /// Whether somebody has the phone of a number.
     pub verifier: Verifier,
     /// What is counted.

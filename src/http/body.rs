@@ -2,6 +2,8 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -55,17 +57,52 @@ pub async fn read_body(
     limits: &BodyLimits,
     caller: &Caller,
 ) -> Result<Bytes, Problem> {
-    check_encoding(request)?;
-    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if declared.is_some_and(|length: usize| length > limits.max_bytes) {
-        return Err(Problem::body_too_large(limits.max_bytes));
-    }
-    let whole = match tokio::time::timeout(limits.timeout, read_all(body, limits, caller)).await {
-        Ok(outcome) => outcome?,
-        Err(_elapsed) => return Err(Problem::body_too_slow()),
-    };
+    let wait = || caller.wait_for_body(limits.waits_max);
+    let whole = read_whole(request, body, limits.max_bytes, limits.timeout, wait).await?;
     caller.check_body(&whole)?;
     Ok(whole)
+}
+
+/// Reads a body of whatever media type. `wait` is asked for a place before it is waited for. What is not read stays in
+/// `body`.
+///
+/// # Errors
+/// 415 when it is compressed, 413, 408, 503 when there is no place, or 400 when the connection broke.
+pub async fn read_whole(
+    request: &HttpRequest,
+    body: &mut Payload,
+    max_bytes: usize,
+    timeout: Duration,
+    wait: impl FnMut() -> Option<BodyWait>,
+) -> Result<Bytes, Problem> {
+    check_encoding(request)?;
+    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|length: usize| length > max_bytes) {
+        return Err(Problem::body_too_large(max_bytes));
+    }
+    match tokio::time::timeout(timeout, read_all(body, max_bytes, wait)).await {
+        Ok(outcome) => outcome,
+        Err(_elapsed) => Err(Problem::body_too_slow()),
+    }
+}
+
+/// A body that is waited for; no longer when dropped.
+pub struct BodyWait(Arc<AtomicU32>);
+
+impl BodyWait {
+    /// Begins to wait for one of those counted by `waits`, unless `max` are waited for already.
+    #[must_use]
+    pub fn begin(waits: &Arc<AtomicU32>, max: u32) -> Option<Self> {
+        let before = waits.fetch_add(1, Ordering::Relaxed);
+        let wait = Self(Arc::clone(waits));
+        (before < max).then_some(wait)
+    }
+}
+
+impl Drop for BodyWait {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A body that was read already, for who reads bodies.
@@ -91,8 +128,11 @@ impl Stream for Once {
     }
 }
 
-async fn read_all(body: &mut Payload, limits: &BodyLimits, caller: &Caller) -> Result<Bytes, Problem> {
-    let max_bytes = limits.max_bytes;
+async fn read_all(
+    body: &mut Payload,
+    max_bytes: usize,
+    mut take_place: impl FnMut() -> Option<BodyWait>,
+) -> Result<Bytes, Problem> {
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
     let (mut wait, mut is_looked_for) = (None, false);
@@ -100,7 +140,7 @@ async fn read_all(body: &mut Payload, limits: &BodyLimits, caller: &Caller) -> R
         let piece = poll_fn(|context| match Pin::new(&mut *body).poll_next(context) {
             // From here on it takes one of the worker's places, for as long as its sender likes.
             Poll::Pending if wait.is_none() => {
-                wait = caller.wait_for_body(limits.waits_max);
+                wait = take_place();
                 if wait.is_some() {
                     return Poll::Pending;
                 }

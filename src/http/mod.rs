@@ -2,6 +2,7 @@
 
 pub mod answer_stream;
 pub mod app;
+pub mod assets;
 pub mod body;
 pub mod client_ip;
 pub mod connection;
@@ -11,6 +12,8 @@ pub mod gate;
 pub mod lines;
 pub mod openapi;
 pub mod ops;
+pub mod page;
 pub mod problem;
 pub mod routes;
 pub mod server;
+pub mod texts;

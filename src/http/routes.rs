@@ -3,6 +3,7 @@
 use actix_web::Resource;
 use actix_web::web::{self, ServiceConfig};
 
+use super::assets::get_file;
 use super::body::refuse;
 use super::problem::Problem;
 use super::{openapi, ops};
@@ -17,6 +18,12 @@ use crate::carrier_api::one_time_password::send_code::send_code;
 use crate::carrier_api::one_time_password::validate_code::validate_code;
 use crate::carrier_api::post_answer::post_answer;
 use crate::carrier_api::post_report::post_report;
+use crate::citizen::form::{get_form, post_form};
+use crate::citizen::guide::{get_guide, get_guides};
+use crate::citizen::proof::post_verify;
+use crate::citizen::receipt::get_receipt;
+use crate::citizen::respond::{get_reported, get_respond, post_respond, post_response};
+use crate::citizen::track::{get_status, get_track, get_withdrawn, post_track, post_withdraw};
 
 /// For carriers, on the public listener.
 pub fn public(config: &mut ServiceConfig) {
@@ -67,7 +74,53 @@ pub fn public(config: &mut ServiceConfig) {
         .service(reading("/openapi.json").route(web::get().to(openapi::get_openapi)))
         .service(reading("/docs").route(web::get().to(openapi::get_docs)))
         .service(reading("/docs/style.css").route(web::get().to(openapi::get_style)));
+    citizens(config);
     common(config);
+}
+
+/// Pages for citizens.
+fn citizens(config: &mut ServiceConfig) {
+    config
+        .service(
+            web::resource("/")
+                .route(web::get().to(get_form))
+                .route(web::post().to(post_form))
+                .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("GET, POST"), body) })),
+        )
+        .service(
+            web::resource("/verify")
+                .route(web::post().to(post_verify))
+                .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("POST"), body) })),
+        )
+        .service(reading("/receipt").route(web::get().to(get_receipt)))
+        .service(
+            web::resource("/track")
+                .route(web::get().to(get_track))
+                .route(web::post().to(post_track))
+                .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("GET, POST"), body) })),
+        )
+        .service(reading("/status").route(web::get().to(get_status)))
+        .service(
+            web::resource("/withdraw")
+                .route(web::post().to(post_withdraw))
+                .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("POST"), body) })),
+        )
+        .service(
+            web::resource("/respond")
+                .route(web::get().to(get_respond))
+                .route(web::post().to(post_respond))
+                .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("GET, POST"), body) })),
+        )
+        .service(reading("/reported").route(web::get().to(get_reported)))
+        .service(
+            web::resource("/response")
+                .route(web::post().to(post_response))
+                .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("POST"), body) })),
+        )
+        .service(reading("/withdrawn").route(web::get().to(get_withdrawn)))
+        .service(reading("/guide").route(web::get().to(get_guides)))
+        .service(reading("/guide/{category}").route(web::get().to(get_guide)))
+        .service(reading("/static/{name}").route(web::get().to(get_file)));
 }
 
 /// For operators, on their own listener.

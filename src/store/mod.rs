@@ -17,6 +17,7 @@ pub mod keys;
 pub mod postgresql;
 pub mod reports;
 pub mod requests;
+pub mod responses;
 pub mod schema;
 pub mod signing_keys;
 pub mod sqlite;

@@ -73,6 +73,14 @@ diesel::table! {
     }
 }
 diesel::table! {
+    responses (id) {
+        id -> Binary,
+        case_id -> BigInt,
+        body -> Text,
+        received_at -> BigInt,
+    }
+}
+diesel::table! {
     signing_keys (key_id) {
         key_id -> Text,
         carrier_id -> Binary,

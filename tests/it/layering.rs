@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("intake", &["domain", "crypto", "store", "fast", "casework", "telemetry"]),
     ("config", &["domain"]),
     ("telemetry", &["config"]),
+    ("citizen", &["domain", "crypto", "store", "fast", "intake", "verify", "http", "config"]),
     (
         "http",
         &[
@@ -27,6 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "casework",
             "outbound",
             "carrier_api",
+            "citizen",
             "verify",
             "config",
             "telemetry",
@@ -67,7 +69,7 @@ const MAY_NAME: &[MayName] = &[
     },
     MayName {
         library: "actix_web",
-        parts: &["http", "carrier_api"],
+        parts: &["http", "carrier_api", "citizen"],
         exceptions: &[
             ("startup.rs", "starts and stops the listeners"),
             ("cli/serve.rs", "runs the listeners' runtime"),

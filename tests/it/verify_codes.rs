@@ -99,7 +99,8 @@ impl Codes {
 
 /// A code that this is not.
 fn another(code: &str) -> String {
-    if code.starts_with('1') { format!("2{}", &code[1..]) } else { format!("1{}", &code[1..]) }
+    let (first, rest) = code.split_at(1);
+    format!("{}{rest}", if first == "1" { "2" } else { "1" })
 }
 
 on_both_fast_states! {

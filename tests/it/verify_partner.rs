@@ -95,7 +95,8 @@ async fn call(request: reqwest::RequestBuilder) -> Answer {
 }
 
 fn another(code: &str) -> String {
-    if code.starts_with('1') { format!("2{}", &code[1..]) } else { format!("1{}", &code[1..]) }
+    let (first, rest) = code.split_at(1);
+    format!("{}{rest}", if first == "1" { "2" } else { "1" })
 }
 
 /// The promise with both fast states.

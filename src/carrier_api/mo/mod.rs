@@ -20,7 +20,7 @@ use crate::domain::report::ReportId;
 use crate::domain::sender::Sender;
 use crate::domain::sms_text::international;
 use crate::domain::submission::{OCCURRED_AGE_MAX_MICROS, OCCURRED_AHEAD_MAX_MICROS, Submission};
-use crate::domain::vocabulary::{Channel, Source as Way};
+use crate::domain::vocabulary::{Channel, Proof, Source as Way};
 use crate::http::app::App;
 use crate::http::body::{has_media_type, read_body};
 use crate::http::form::Parameters;
@@ -127,9 +127,21 @@ impl Conversation<'_> {
         match mo_syntax::read(text, &self.app.fake_news_word, self.app.region.home) {
             MoMessage::Report(report) => self.take_report(reporter, report).await,
             MoMessage::Sender(source) => Ok(self.take_answer(reporter, &source).await?.unwrap_or(Reply::Help.into())),
+            MoMessage::Proof(words) => self.take_proof(reporter, &words).await,
             MoMessage::DoNotCall => Ok(Reply::DoNotCall.into()),
             MoMessage::Unknown => Ok(Reply::Help.into()),
         }
+    }
+
+    /// A page waits for this. A number that the carrier does not vouch for proves nothing.
+    async fn take_proof(&self, reporter: Msisdn, words: &str) -> Result<Told, Problem> {
+        if self.carrier.attests.proof_of(reporter) != Proof::Carrier {
+            return Ok(Reply::ReporterRefused.into());
+        }
+        if !self.app.intake.remember_words(reporter, words).await {
+            return Err(Problem::busy());
+        }
+        Ok(Reply::Proven.into())
     }
 
     fn reporter(&self) -> Option<Msisdn> {

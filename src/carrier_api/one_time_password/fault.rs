@@ -17,7 +17,8 @@ pub struct Fault {
     pub code: &'static str,
     message: Cow<'static, str>,
     retry_after_s: Option<u64>,
-    rate: Option<RateFields>,
+    // Boxed, because every answer may be one.
+    rate: Option<Box<RateFields>>,
 }
 
 #[derive(Serialize)]
@@ -39,7 +40,7 @@ impl Fault {
 
     /// With these rate limit fields, unless it has some that say more.
     pub fn with_rate(mut self, rate: RateFields) -> Self {
-        self.rate.get_or_insert(rate);
+        self.rate.get_or_insert_with(|| Box::new(rate));
         self
     }
 
@@ -96,7 +97,7 @@ impl From<Problem> for Fault {
             code,
             message: Cow::Owned(told.detail.to_owned()),
             retry_after_s: told.retry_after_s,
-            rate: told.rate.cloned(),
+            rate: told.rate.cloned().map(Box::new),
         }
     }
 }

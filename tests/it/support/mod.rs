@@ -21,6 +21,7 @@ mod redis_server;
 mod report;
 mod signer;
 mod sms_gateway;
+mod visitor;
 mod waiting;
 
 pub use ambush_proxy::{AmbushProxy, Way};
@@ -41,6 +42,7 @@ pub use redis_server::{AnyRedis, RedisServer};
 pub use report::{ReportBody, report, reporter};
 pub use signer::{Secret, SignedRequest, Signer, WITH_BODY, Wish};
 pub use sms_gateway::{OPERATORS_CODE, SmsGateway};
+pub use visitor::{Page, Visitor};
 pub use waiting::wait_until;
 
 /// Makes each test run once on every engine, as `name::sqlite_memory`, `name::postgresql_redis` and so on.

@@ -1,0 +1,2 @@
+DROP FUNCTION reported_cases(BYTEA, INTEGER);
+DROP TABLE responses;

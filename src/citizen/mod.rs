@@ -1,0 +1,199 @@
+//! What citizens see: a short form, proof of the number, a receipt, tracking, withdrawal, the other side, guidance.
+//!
+//! ```text
+//!  GET /            form.rs       a form, with a sealed token that makes two clicks one report
+//!  POST /           form.rs       everything is read; errors stand at their fields; a code goes out (verify/)
+//!                                 └─ what was typed goes back in one hidden field, sealed: nothing is kept (draft.rs)
+//!  POST /verify     proof.rs      the code is right ──► intake/accept.rs ──► 303 /receipt
+//!  GET /receipt     receipt.rs    the code, what comes next; evidence can be added
+//!  GET, POST /track track.rs      receipt and last four digits ──► 303 /status; withdrawal by a code to the number
+//!  GET, POST /respond respond.rs  who holds a reported number sees what is said of it, and can answer once
+//!  GET /guide…      guide.rs      how to recognise it, what to do now, whom to call
+//! ```
+//!
+//! No page needs a script or a cookie. What a page hands to the next is sealed (`crypto/page_seal.rs`).
+
+pub mod draft;
+pub mod form;
+pub mod guide;
+pub mod pages;
+pub mod proof;
+pub mod receipt;
+pub mod respond;
+pub mod track;
+pub mod tries;
+pub mod work;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+
+use self::pages::MessagePage;
+use crate::config::CitizenSettings;
+use crate::domain::clock::Moment;
+use crate::domain::vocabulary::Language;
+use crate::http::app::App;
+use crate::http::body::{BodyWait, has_media_type, keep_unread, read_whole};
+use crate::http::client_ip::client_ip;
+use crate::http::form::Parameters;
+use crate::http::page;
+use crate::http::problem::Problem;
+use crate::http::texts::{Texts, language_of};
+
+/// Bodies of forms that are waited for at once, of all citizens.
+const BODIES_WAITED_MAX: u32 = 256;
+
+/// What the pages need beside the gateway.
+pub struct Site {
+    /// Telephone numbers and the like.
+    pub settings: CitizenSettings,
+    bodies: Arc<AtomicU32>,
+}
+
+impl Site {
+    /// With these settings.
+    #[must_use]
+    pub fn new(settings: CitizenSettings) -> Self {
+        Self { settings, bodies: Arc::default() }
+    }
+}
+
+/// One request of a citizen.
+pub struct Visit<'a> {
+    /// The gateway.
+    pub app: &'a App,
+    /// The messages in the visitor's language.
+    pub t: &'static Texts,
+    /// Where it comes from.
+    pub client: IpAddr,
+    /// When.
+    pub now: Moment,
+    /// What stands in the address and in the form.
+    pub parameters: Parameters,
+}
+
+impl<'a> Visit<'a> {
+    /// A request that only reads.
+    ///
+    /// # Errors
+    /// When its address cannot be read.
+    pub fn of_reader(request: &HttpRequest, app: &'a App) -> Result<Self, Problem> {
+        let mut parameters = Parameters::default();
+        parameters.add(request.query_string().as_bytes())?;
+        Ok(Self::new(request, app, parameters))
+    }
+
+    /// A form that was sent.
+    ///
+    /// # Errors
+    /// When it is none, too large, too slow, or broken.
+    pub async fn of_sender(request: &HttpRequest, body: &mut Payload, app: &'a App) -> Result<Self, Problem> {
+        // A browser says where a form was: one of another site is none of ours. Old browsers do not say.
+        let from = request.headers().get("sec-fetch-site").map(|site| site.as_bytes());
+        if from.is_some_and(|from| from == b"cross-site") {
+            return Err(Problem::malformed_request());
+        }
+        if !has_media_type(request, "application/x-www-form-urlencoded") {
+            return Err(Problem::malformed_request());
+        }
+        let wait = || BodyWait::begin(&app.citizen.bodies, BODIES_WAITED_MAX);
+        let whole = read_whole(request, body, app.body_limits.max_bytes, app.body_limits.timeout, wait).await?;
+        let mut parameters = Parameters::default();
+        parameters.add(&whole)?;
+        Ok(Self::new(request, app, parameters))
+    }
+
+    fn new(request: &HttpRequest, app: &'a App, parameters: Parameters) -> Self {
+        let language = language_of(request, parameters.text("lang"));
+        Self {
+            app,
+            t: Texts::of_language(language),
+            client: client_ip(request, &app.trusted_proxies),
+            now: app.intake.clock.now(),
+            parameters,
+        }
+    }
+
+    /// The language.
+    #[must_use]
+    pub const fn language(&self) -> Language {
+        self.t.language()
+    }
+
+    /// So long from now.
+    #[must_use]
+    pub fn after(&self, life: Duration) -> Moment {
+        Moment(self.now.0.saturating_add(i64::try_from(life.as_micros()).unwrap_or(i64::MAX)))
+    }
+
+    /// A value of the form, without spaces round it; empty when it is not there.
+    #[must_use]
+    pub fn value(&self, name: &str) -> &str {
+        self.parameters.text(name).unwrap_or_default()
+    }
+
+    /// A page that says something, with the status that fits.
+    #[must_use]
+    pub fn message(&self, status: StatusCode, title: String, text: String) -> HttpResponse {
+        page::page(status, pages::render(&MessagePage { t: self.t, here: "", title, text }))
+    }
+
+    /// A page that says when to come back.
+    #[must_use]
+    pub fn come_back(&self, status: StatusCode, id: &str, retry_after_s: u64) -> HttpResponse {
+        let text = self.t.with(id, "time", &self.duration(retry_after_s));
+        let mut response = self.message(status, self.t.of("later-title"), text);
+        if let Ok(value) = header::HeaderValue::from_str(&retry_after_s.to_string()) {
+            response.headers_mut().insert(header::RETRY_AFTER, value);
+        }
+        response
+    }
+
+    /// A time to wait, in words.
+    #[must_use]
+    pub fn duration(&self, seconds: u64) -> String {
+        let whole = |seconds: u64, unit: u64| i64::try_from(seconds.div_ceil(unit)).unwrap_or(i64::MAX);
+        if seconds > 5_400 {
+            self.t.count("time-hours", "count", whole(seconds, 3_600))
+        } else {
+            self.t.count("time-minutes", "count", whole(seconds, 60))
+        }
+    }
+}
+
+/// The answer, or a page about the problem. `body` is what of the request was not read.
+#[must_use]
+pub fn finish(outcome: Result<HttpResponse, Problem>, request: &HttpRequest, body: Payload, app: &App) -> HttpResponse {
+    let problem = match outcome {
+        Ok(response) => return response,
+        Err(problem) => problem,
+    };
+    problem.count(&app.metrics);
+    let status = problem.status_code();
+    let retry_after = problem.error_response().headers().get(header::RETRY_AFTER).cloned();
+    let t = Texts::of_language(language_of(request, None));
+    let (title, text) = match status {
+        StatusCode::TOO_MANY_REQUESTS => (text_id("later-title"), text_id("problem-too-many")),
+        status if status.is_server_error() => (text_id("later-title"), text_id("problem-unavailable")),
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            (text_id("problem-title"), text_id("problem-no-page"))
+        }
+        _ => (text_id("problem-title"), text_id("problem-broken")),
+    };
+    let html = pages::render(&MessagePage { t, here: "", title: t.of(title), text: t.of(text) });
+    let mut response = page::page(status, html);
+    if let Some(retry_after) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, retry_after);
+    }
+    keep_unread(response, body)
+}
+
+/// The ids of messages that are chosen by a table: named, so that a test finds them.
+const fn text_id(id: &'static str) -> &'static str {
+    id
+}

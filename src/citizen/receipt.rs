@@ -1,0 +1,96 @@
+//! `/receipt`: what was taken, and what happens next.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::{Deserialize, Serialize};
+
+use super::draft::to_words;
+use super::pages::{ReceiptPage, render};
+use super::{Visit, finish};
+use crate::crypto::page_seal::Sealed;
+use crate::domain::clock::Moment;
+use crate::domain::vocabulary::Category;
+use crate::http::app::App;
+use crate::http::page::{page, see_other};
+use crate::http::problem::Problem;
+use crate::intake::accept::Accepted;
+
+/// How long the page of a receipt can be opened; after that there is `/track`.
+const RECEIPT_LIFE: Duration = Duration::from_secs(60 * 60);
+
+/// What the page of a receipt shows; its address carries it, sealed.
+#[derive(Serialize, Deserialize)]
+pub struct ReceiptTold {
+    receipt: String,
+    category: String,
+    /// Microseconds.
+    received_at: i64,
+    is_repeat: bool,
+    money_lost: bool,
+}
+
+impl ReceiptTold {
+    /// Of a report that was taken, or had been.
+    #[must_use]
+    pub fn of(visit: &Visit<'_>, accepted: &Accepted, category: Category, money_lost: bool) -> Self {
+        Self {
+            receipt: accepted.receipt.clone(),
+            category: category.as_str().to_owned(),
+            received_at: accepted.received_at.unwrap_or(visit.now).0,
+            is_repeat: accepted.repeat,
+            money_lost,
+        }
+    }
+
+    /// To the page that shows it.
+    ///
+    /// # Errors
+    /// Faults of ours.
+    pub fn redirect(&self, visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
+        let bytes = serde_json::to_vec(self).map_err(|_| Problem::internal())?;
+        let sealed = visit.app.intake.keys.pages().seal(Sealed::Receipt, visit.after(RECEIPT_LIFE), &bytes);
+        let sealed = sealed.map_err(|error| Problem::unsealed(&error))?;
+        Ok(see_other(&format!("/receipt?lang={}&r={sealed}", visit.t.code())))
+    }
+}
+
+/// Handles `GET /receipt`.
+pub async fn get_receipt(request: HttpRequest, body: Payload, app: Data<App>) -> HttpResponse {
+    let outcome = Visit::of_reader(&request, &app).and_then(|visit| show(&visit));
+    finish(outcome, &request, body, &app)
+}
+
+fn show(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
+    let sealed = visit.value("r");
+    let Ok(bytes) = visit.app.intake.keys.pages().open(Sealed::Receipt, sealed, visit.now) else {
+        // An hour later, or a part of the address was lost.
+        return Ok(see_other(&format!("/track?lang={}", visit.t.code())));
+    };
+    let told: ReceiptTold = serde_json::from_slice(&bytes).map_err(|_| Problem::bad_request())?;
+    let settings = &visit.app.citizen.settings;
+    let receipt = ReceiptPage {
+        t: visit.t,
+        here: &format!("/receipt?r={sealed}"),
+        receipt: &told.receipt,
+        received_at: to_words(Moment(told.received_at), visit.app.region.utc_offset_minutes),
+        is_repeat: told.is_repeat,
+        money_lost: told.money_lost,
+        hotlines: &settings.hotlines,
+        guide: guide_of(&told.category),
+        review_days: settings.review_days,
+    };
+    Ok(page(StatusCode::OK, render(&receipt)))
+}
+
+/// The guide of a category, as it stands in addresses and in the ids of messages.
+#[must_use]
+pub fn guide_of(category: &str) -> &'static str {
+    match Category::parse(category) {
+        Some(Category::Spam) | None => "spam",
+        Some(Category::Scam) => "scam",
+        Some(Category::FakeNews) => "fake-news",
+    }
+}

@@ -1,0 +1,139 @@
+//! Somebody before the citizens' pages, with a browser that runs no script.
+
+use std::collections::BTreeMap;
+
+use reqwest::redirect::Policy;
+use spamgate::http::page::CONTENT_SECURITY_POLICY;
+
+use super::{SmsGateway, TestApp};
+
+/// A page as it came; what holds for all of them is checked here.
+pub struct Page {
+    pub status: u16,
+    /// Where a redirect leads.
+    pub location: Option<String>,
+    pub retry_after: Option<u64>,
+    pub html: String,
+}
+
+impl Page {
+    async fn read(response: reqwest::Response) -> Self {
+        let status = response.status().as_u16();
+        let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        assert_ne!(status, 500);
+        assert_eq!(header("cache-control").as_deref(), Some("no-store"));
+        assert_eq!(header("referrer-policy").as_deref(), Some("no-referrer"));
+        assert_eq!(header("set-cookie"), None);
+        if status != 303 {
+            assert_eq!(header("content-type").as_deref(), Some("text/html; charset=utf-8"));
+            assert_eq!(header("content-security-policy").as_deref(), Some(CONTENT_SECURITY_POLICY));
+            assert_eq!(header("x-content-type-options").as_deref(), Some("nosniff"));
+        }
+        let (location, retry_after) = (header("location"), header("retry-after").map(|value| value.parse().unwrap()));
+        let page = Self { status, location, retry_after, html: response.text().await.unwrap() };
+        if matches!(status, 429 | 503) {
+            assert!(page.retry_after.is_some() || page.html.contains("name=\"sealed\""), "{}", page.html);
+        }
+        page
+    }
+
+    /// That it has this status.
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.html);
+        self
+    }
+
+    /// The value of the first field of this name.
+    pub fn field(&self, name: &str) -> String {
+        let mark = format!("name=\"{name}\" ");
+        let (_, rest) = self.html.split_once(&mark).unwrap_or_else(|| panic!("no field `{name}`: {}", self.html));
+        let tag = rest.split('>').next().unwrap();
+        let (_, value) = tag.split_once("value=\"").unwrap_or(("", ""));
+        value.split('"').next().unwrap().to_owned()
+    }
+
+    /// Ids of the fields at which an error stands.
+    pub fn faults(&self) -> Vec<String> {
+        let marks = self.html.split("<p class=\"error\" id=\"").skip(1);
+        marks.map(|rest| rest.split('"').next().unwrap().trim_end_matches("-error").to_owned()).collect()
+    }
+
+    /// The receipt code that it shows.
+    pub fn receipt(&self) -> String {
+        let (_, rest) = self.html.split_once("id=\"receipt-code\">").expect("a receipt");
+        rest.split('<').next().unwrap().to_owned()
+    }
+}
+
+/// The visitor.
+pub struct Visitor<'a> {
+    app: &'a TestApp,
+    client: reqwest::Client,
+    /// Sent with each request.
+    pub headers: BTreeMap<&'static str, String>,
+}
+
+impl<'a> Visitor<'a> {
+    pub fn of(app: &'a TestApp) -> Self {
+        let client = reqwest::Client::builder().redirect(Policy::none()).build().unwrap();
+        Self { app, client, headers: BTreeMap::new() }
+    }
+
+    pub async fn get(&self, path: &str) -> Page {
+        let mut request = self.client.get(self.app.url(path));
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        Page::read(request.send().await.unwrap()).await
+    }
+
+    pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let mut request = self.client.post(self.app.url(path));
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(fields);
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body(form.finish());
+        Page::read(request.send().await.unwrap()).await
+    }
+
+    /// Where a redirect leads.
+    pub async fn follow(&self, page: Page) -> Page {
+        let page = page.expect(303);
+        self.get(page.location.as_deref().unwrap()).await
+    }
+
+    /// A form that is filled in, but for what is given; it has been opened just now.
+    pub async fn fill_in(&self, changes: &[(&str, &str)]) -> Vec<(String, String)> {
+        let form = self.get("/?lang=en").await.expect(200);
+        let mut fields: BTreeMap<String, String> = [
+            ("lang", "en"),
+            ("token", &form.field("token")),
+            ("sender", "0985931054"),
+            ("channel", "sms"),
+            ("category", "spam"),
+            ("content", "Vay nhanh lai thap"),
+            ("reporter", "0912345678"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        fields.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        fields.into_iter().collect()
+    }
+
+    pub async fn send(&self, fields: &[(String, String)]) -> Page {
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.post("/", &fields).await
+    }
+
+    /// A report up to the page of its receipt.
+    pub async fn report(&self, sms: &SmsGateway, changes: &[(&str, &str)]) -> Page {
+        let fields = self.fill_in(changes).await;
+        let asked = self.send(&fields).await.expect(200);
+        let reporter = fields.iter().find(|(name, _)| name == "reporter").unwrap().1.trim_start_matches('0').to_owned();
+        let code = sms.code_for(&format!("+84{reporter}"));
+        let stored = self.post("/verify", &[("lang", "en"), ("sealed", &asked.field("sealed")), ("code", &code)]).await;
+        self.follow(stored).await.expect(200)
+    }
+}
