@@ -49,6 +49,9 @@ GRANT EXECUTE ON FUNCTION journal.has_track_tag(BIGINT, BYTEA) TO spamgate_intak
 -- Whoever holds a reported number sees that it is, and answers once.
 GRANT EXECUTE ON FUNCTION reported_cases(BYTEA, INTEGER) TO spamgate_intake, spamgate_review;
 GRANT INSERT ON responses TO spamgate_intake, spamgate_review;
+-- Files of reports: put there, not read. They go with their report.
+GRANT SELECT (report_id, place, content_tag), INSERT ON evidence TO spamgate_intake;
+GRANT INSERT ON evidence TO spamgate_review;
 -- Nodes add up what became of each carrier's reports.
 GRANT SELECT, INSERT, UPDATE ON carrier_usage TO spamgate_intake, spamgate_review;
 -- Carriers are told what a review node has sealed to each.
@@ -66,6 +69,7 @@ GRANT UPDATE ON builder_cursor TO spamgate_builder;
 GRANT SELECT, INSERT, UPDATE ON cases TO spamgate_builder;
 GRANT SELECT, INSERT, UPDATE, DELETE ON case_totals, voices, report_index, counted_fingerprints, caseless_figures,
     amended_reports, further_rows, voice_parts, kept_repeats, withdrawn_rows TO spamgate_builder;
+GRANT SELECT (report_id), DELETE ON evidence TO spamgate_builder;
 -- Changes rows of withdrawn reports and no other.
 GRANT EXECUTE ON FUNCTION journal.blank_withdrawn(INTEGER) TO spamgate_builder;
 GRANT USAGE ON SEQUENCE cases_id_seq TO spamgate_builder;

@@ -201,3 +201,18 @@ response-stored = Your answer stands in the case.
 response-there = Your answer stands in the case.
 response-empty = Please write an answer.
 response-too-long = The answer is too long: 2,000 characters at most.
+
+problem-too-large = The file is too large and was not taken. A file may have 5 MB.
+evidence-title = Add evidence (if you have any)
+label-evidence = Pictures of the screen, recordings, documents
+hint-evidence = At most 3 files of 5 MB each: jpg, png, mp3, amr, mp4, pdf. What hides in pictures, such as where they were taken, is removed. Files are encrypted as your report is.
+evidence-send = Send the files
+evidence-kept = { $count ->
+    [one] { $count } file was taken.
+   *[other] { $count } files were taken.
+}
+evidence-none = Choose at least one file.
+evidence-kind = A file is of another kind and was not taken: only jpg, png, mp3, amr, mp4 and pdf are.
+evidence-too-large = A file has more than 5 MB and was not taken.
+evidence-too-many = A report has at most 3 files; the others were not taken.
+evidence-gone = This report is no longer there, so no file can be added.

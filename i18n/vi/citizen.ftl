@@ -192,3 +192,15 @@ response-stored = Đã lưu trả lời của bạn vào hồ sơ.
 response-there = Trả lời của bạn đã có trong hồ sơ.
 response-empty = Hãy viết trả lời.
 response-too-long = Trả lời quá dài, tối đa 2.000 ký tự.
+
+problem-too-large = Tệp quá lớn, chưa được nhận. Mỗi tệp tối đa 5 MB.
+evidence-title = Thêm bằng chứng (không bắt buộc)
+label-evidence = Ảnh chụp màn hình, ghi âm, tài liệu
+hint-evidence = Tối đa 3 tệp, mỗi tệp 5 MB: jpg, png, mp3, amr, mp4, pdf. Thông tin ẩn trong ảnh như nơi chụp được xóa. Tệp được mã hóa như báo cáo.
+evidence-send = Gửi tệp
+evidence-kept = Đã nhận { $count } tệp.
+evidence-none = Hãy chọn ít nhất một tệp.
+evidence-kind = Có tệp không đúng loại nên chưa được nhận. Chỉ nhận jpg, png, mp3, amr, mp4, pdf.
+evidence-too-large = Có tệp lớn hơn 5 MB nên chưa được nhận.
+evidence-too-many = Mỗi báo cáo chỉ có tối đa 3 tệp; những tệp sau chưa được nhận.
+evidence-gone = Báo cáo này không còn nữa nên không thêm tệp được.

@@ -19,6 +19,7 @@ use super::voice;
 use crate::store::amending::{self, Amended};
 use crate::store::building::{self, IndexRow, VoiceBefore};
 use crate::store::connection::Connection;
+use crate::store::evidence;
 use crate::store::journal::{self, JournalRow};
 use crate::store::withdrawing::{self, WithdrawnRow};
 
@@ -33,6 +34,7 @@ pub(super) fn apply(connection: &mut Connection, withdrawal: &JournalRow) -> Res
     if !takes_effect(connection, withdrawal, &report)? {
         return Ok(withdrawing::insert_further_rows(connection, &[(id, withdrawal.seq)])?);
     }
+    evidence::delete_evidence(connection, id)?;
     withdraw(connection, withdrawal, index, &report)
 }
 

@@ -14,6 +14,7 @@
 //! No page needs a script or a cookie. What a page hands to the next is sealed (`crypto/page_seal.rs`).
 
 pub mod draft;
+pub mod evidence;
 pub mod form;
 pub mod guide;
 pub mod pages;
@@ -32,6 +33,8 @@ use std::time::Duration;
 use actix_web::http::{StatusCode, header};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
+
+use tokio::sync::Semaphore;
 
 use self::pages::MessagePage;
 use crate::config::CitizenSettings;
@@ -53,13 +56,15 @@ pub struct Site {
     /// Telephone numbers and the like.
     pub settings: CitizenSettings,
     bodies: Arc<AtomicU32>,
+    /// Turns to send files.
+    pub uploads: Semaphore,
 }
 
 impl Site {
     /// With these settings.
     #[must_use]
     pub fn new(settings: CitizenSettings) -> Self {
-        Self { settings, bodies: Arc::default() }
+        Self { settings, bodies: Arc::default(), uploads: Semaphore::new(evidence::UPLOADS_MAX) }
     }
 }
 
@@ -106,6 +111,15 @@ impl<'a> Visit<'a> {
         let mut parameters = Parameters::default();
         parameters.add(&whole)?;
         Ok(Self::new(request, app, parameters))
+    }
+
+    /// A request whose form was read elsewhere.
+    #[must_use]
+    pub fn of_language(request: &HttpRequest, app: &'a App, lang: &str) -> Self {
+        Self {
+            t: Texts::of_language(language_of(request, Some(lang))),
+            ..Self::new(request, app, Parameters::default())
+        }
     }
 
     fn new(request: &HttpRequest, app: &'a App, parameters: Parameters) -> Self {
@@ -168,7 +182,12 @@ impl<'a> Visit<'a> {
 
 /// The answer, or a page about the problem. `body` is what of the request was not read.
 #[must_use]
-pub fn finish(outcome: Result<HttpResponse, Problem>, request: &HttpRequest, body: Payload, app: &App) -> HttpResponse {
+pub fn finish(
+    outcome: Result<HttpResponse, Problem>,
+    request: &HttpRequest,
+    body: impl Unpin + 'static,
+    app: &App,
+) -> HttpResponse {
     let problem = match outcome {
         Ok(response) => return response,
         Err(problem) => problem,
@@ -180,6 +199,7 @@ pub fn finish(outcome: Result<HttpResponse, Problem>, request: &HttpRequest, bod
     let (title, text) = match status {
         StatusCode::TOO_MANY_REQUESTS => (text_id("later-title"), text_id("problem-too-many")),
         status if status.is_server_error() => (text_id("later-title"), text_id("problem-unavailable")),
+        StatusCode::PAYLOAD_TOO_LARGE => (text_id("problem-title"), text_id("problem-too-large")),
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
             (text_id("problem-title"), text_id("problem-no-page"))
         }

@@ -146,6 +146,12 @@ pub struct ReceiptPage<'a> {
     pub guide: &'static str,
     /// Days in which a case is looked at.
     pub review_days: u32,
+    /// What is sealed in its address.
+    pub sealed: &'a str,
+    /// Files that were kept just now.
+    pub kept: i64,
+    /// The id of what is wrong with a file.
+    pub fault: Option<&'static str>,
 }
 
 /// Receipt and digits.

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 
 use super::draft::to_words;
+use super::evidence::{fault_text, status_of};
 use super::pages::{ReceiptPage, render};
 use super::{Visit, finish};
 use crate::crypto::page_seal::Sealed;
@@ -24,6 +24,8 @@ const RECEIPT_LIFE: Duration = Duration::from_secs(60 * 60);
 /// What the page of a receipt shows; its address carries it, sealed.
 #[derive(Serialize, Deserialize)]
 pub struct ReceiptTold {
+    /// The report.
+    pub id: String,
     receipt: String,
     category: String,
     /// Microseconds.
@@ -37,6 +39,7 @@ impl ReceiptTold {
     #[must_use]
     pub fn of(visit: &Visit<'_>, accepted: &Accepted, category: Category, money_lost: bool) -> Self {
         Self {
+            id: accepted.id.to_string(),
             receipt: accepted.receipt.clone(),
             category: category.as_str().to_owned(),
             received_at: accepted.received_at.unwrap_or(visit.now).0,
@@ -65,11 +68,11 @@ pub async fn get_receipt(request: HttpRequest, body: Payload, app: Data<App>) ->
 
 fn show(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
     let sealed = visit.value("r");
-    let Ok(bytes) = visit.app.intake.keys.pages().open(Sealed::Receipt, sealed, visit.now) else {
+    let Some(told) = open_told(visit, sealed) else {
         // An hour later, or a part of the address was lost.
         return Ok(see_other(&format!("/track?lang={}", visit.t.code())));
     };
-    let told: ReceiptTold = serde_json::from_slice(&bytes).map_err(|_| Problem::bad_request())?;
+    let fault = fault_text(visit.value("fault"));
     let settings = &visit.app.citizen.settings;
     let receipt = ReceiptPage {
         t: visit.t,
@@ -81,8 +84,18 @@ fn show(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
         hotlines: &settings.hotlines,
         guide: guide_of(&told.category),
         review_days: settings.review_days,
+        sealed,
+        kept: visit.value("kept").parse().unwrap_or(0),
+        fault,
     };
-    Ok(page(StatusCode::OK, render(&receipt)))
+    Ok(page(status_of(fault.is_some()), render(&receipt)))
+}
+
+/// Opens what an address or a form carries of a receipt; none when it is too old, or none of ours.
+#[must_use]
+pub fn open_told(visit: &Visit<'_>, sealed: &str) -> Option<ReceiptTold> {
+    let bytes = visit.app.intake.keys.pages().open(Sealed::Receipt, sealed, visit.now).ok()?;
+    serde_json::from_slice(&bytes).ok()
 }
 
 /// The guide of a category, as it stands in addresses and in the ids of messages.

@@ -1,23 +1,27 @@
 //! `spamgate cases …`.
 
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::carrier_api::post_answer::NOTE_SEAL_INFO;
+use crate::citizen::evidence::EVIDENCE_SEAL_INFO;
 use crate::citizen::respond::RESPONSE_SEAL_INFO;
 use crate::config::Config;
 use crate::crypto::envelope::AuthorityPrivateKey;
 use crate::domain::clock::{Clock, MICROS_PER_DAY, Moment};
 use crate::domain::request::RequestKind;
-use crate::domain::vocabulary::{CaseStatus, Channel, ReasonClass};
+use crate::domain::vocabulary::{CaseStatus, Channel, EvidenceKind, ReasonClass};
 use crate::outbound::ask::{Ask, ask};
 use crate::startup;
 use crate::store::building::MIXED;
 use crate::store::cases::{self, CaseRow, Decided, Decision, DecisionRow};
+use crate::store::evidence::{EvidenceRow, list_evidence_of_case};
 use crate::store::requests::{RequestOfCase, list_requests_of_case};
 use crate::store::responses::find_response;
 
@@ -47,6 +51,14 @@ pub(super) enum CasesCommand {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Open the files that reporters of a case have added, with the authority's private key, and write them to a directory.
+    Evidence {
+        /// Such as `VN-2026-7K3QXWA4`, in any case.
+        reference: String,
+        /// Where to, made if it is missing. A file that is there already stays as it is.
+        #[arg(long, value_name = "DIRECTORY")]
+        out: PathBuf,
     },
     /// Decide a case. Further reports about the same open a new one.
     Decide {
@@ -253,6 +265,11 @@ pub(super) fn run(command: CasesCommand, config: &Config, data: &Path) -> anyhow
                 .transpose()?;
             show(&case, &decisions, requests, response, json)
         }
+        CasesCommand::Evidence { reference, out } => {
+            let authority = authority_key(config, data)?;
+            let files = list_evidence_of_case(&mut connection, &reference.to_ascii_uppercase())?;
+            write_evidence(&files, &authority, &out)
+        }
         CasesCommand::Request { reference, carrier, kind, note, due_days, by } => {
             let note = note.filter(|note| !note.trim().is_empty());
             let text = note.as_deref().unwrap_or_default();
@@ -328,6 +345,21 @@ fn class_help() -> String {
 }
 
 /// The key that opens envelopes.
+fn write_evidence(files: &[EvidenceRow], authority: &AuthorityPrivateKey, out: &Path) -> anyhow::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(out)?;
+    let mut printed = io::stdout().lock();
+    for file in files {
+        let aad = [file.report_id.as_slice(), &file.content_tag].concat();
+        let bytes = authority.open_bytes(EVIDENCE_SEAL_INFO, &aad, &file.body)?;
+        let report = Uuid::from_slice(&file.report_id)?;
+        let extension = EvidenceKind::parse(&file.kind).map_or("bin", EvidenceKind::extension);
+        let path = out.join(format!("{report}-{}.{extension}", file.place));
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?.write_all(&bytes)?;
+        writeln!(printed, "{}", path.display())?;
+    }
+    Ok(())
+}
+
 fn authority_key(config: &Config, data: &Path) -> anyhow::Result<AuthorityPrivateKey> {
     let keys = startup::open(config, data)?.keys;
     keys.authority_private.ok_or_else(|| anyhow::anyhow!("this node holds no private key: run it on a review node"))

@@ -13,7 +13,7 @@ use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
 use zeroize::Zeroizing;
 
 use super::mac::Secret;
-use super::recipient::{RecipientKey, open_sealed_with};
+use super::recipient::{RecipientKey, open_bytes_with, open_sealed_with};
 use crate::domain::content::Content;
 use crate::domain::msisdn::Msisdn;
 use crate::domain::report::ReportId;
@@ -101,6 +101,14 @@ impl AuthorityPrivateKey {
     /// [`EnvelopeError::Open`].
     pub fn open_text(&self, info: &[u8], aad: &[u8], sealed: &str) -> Result<String, EnvelopeError> {
         open_sealed_with(&self.0, info, aad, sealed)
+    }
+
+    /// Opens bytes that [`RecipientKey::seal_bytes`] sealed to it.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::Open`].
+    pub fn open_bytes(&self, info: &[u8], aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, EnvelopeError> {
+        open_bytes_with(&self.0, info, aad, sealed)
     }
 
     /// Opens a data key that was sealed to this key.

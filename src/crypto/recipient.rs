@@ -69,12 +69,20 @@ impl RecipientKey {
         let mut plain = Zeroizing::new(text.as_bytes().to_vec());
         let padded = plain.len().max(1).next_multiple_of(PADDED_BYTES);
         plain.resize(padded, b' ');
+        self.seal_bytes(info, aad, &plain).map(|sealed| STANDARD.encode(sealed))
+    }
+
+    /// The same for bytes, as they are: the encapsulated key (32 bytes), then the ciphertext.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::Seal`].
+    pub fn seal_bytes(&self, info: &[u8], aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
         let (encapsulated, ciphertext) =
-            hpke::single_shot_seal::<SealAead, SealKdf, SealKem>(&OpModeS::Base, &self.key, info, &plain, aad)
+            hpke::single_shot_seal::<SealAead, SealKdf, SealKem>(&OpModeS::Base, &self.key, info, plain, aad)
                 .map_err(|_| EnvelopeError::Seal)?;
         let mut sealed = encapsulated.to_bytes().to_vec();
         sealed.extend_from_slice(&ciphertext);
-        Ok(STANDARD.encode(sealed))
+        Ok(sealed)
     }
 }
 
@@ -96,20 +104,23 @@ pub(super) fn open_sealed_with(
     sealed: &str,
 ) -> Result<String, EnvelopeError> {
     let sealed = STANDARD.decode(sealed).map_err(|_| EnvelopeError::Open)?;
-    let (encapsulated, ciphertext) = sealed.split_at_checked(KEY_BYTES).ok_or(EnvelopeError::Open)?;
-    let encapsulated = <SealKem as Kem>::EncappedKey::from_bytes(encapsulated).map_err(|_| EnvelopeError::Open)?;
-    let plain = hpke::single_shot_open::<SealAead, SealKdf, SealKem>(
-        &OpModeR::Base,
-        private,
-        &encapsulated,
-        info,
-        ciphertext,
-        aad,
-    )
-    .map(Zeroizing::new)
-    .map_err(|_| EnvelopeError::Open)?;
+    let plain = open_bytes_with(private, info, aad, &sealed)?;
     let text = std::str::from_utf8(&plain).map_err(|_| EnvelopeError::Open)?;
     Ok(text.trim_end_matches(' ').to_owned())
+}
+
+/// The same for bytes.
+pub(super) fn open_bytes_with(
+    private: &<SealKem as Kem>::PrivateKey,
+    info: &[u8],
+    aad: &[u8],
+    sealed: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, EnvelopeError> {
+    let (encapsulated, ciphertext) = sealed.split_at_checked(KEY_BYTES).ok_or(EnvelopeError::Open)?;
+    let encapsulated = <SealKem as Kem>::EncappedKey::from_bytes(encapsulated).map_err(|_| EnvelopeError::Open)?;
+    hpke::single_shot_open::<SealAead, SealKdf, SealKem>(&OpModeR::Base, private, &encapsulated, info, ciphertext, aad)
+        .map(Zeroizing::new)
+        .map_err(|_| EnvelopeError::Open)
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

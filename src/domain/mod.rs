@@ -8,6 +8,7 @@ pub mod check_char;
 pub mod clock;
 pub mod content;
 pub mod disclosure;
+pub mod evidence;
 pub mod grouping;
 pub mod mo_reply;
 pub mod mo_syntax;

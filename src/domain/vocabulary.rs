@@ -41,6 +41,23 @@ words! {
     }
 }
 words! {
+    /// What a file is.
+    EvidenceKind {
+        /// A photograph or a picture of the screen.
+        Jpeg = "jpeg",
+        /// A picture of the screen.
+        Png = "png",
+        /// A recording.
+        Mp3 = "mp3",
+        /// A recording of a call.
+        Amr = "amr",
+        /// A video or a recording.
+        Mp4 = "mp4",
+        /// A document.
+        Pdf = "pdf",
+    }
+}
+words! {
     /// How the message came to the reporter.
     Channel {
         /// A text message.

@@ -10,6 +10,7 @@ pub mod form;
 pub mod framing;
 pub mod gate;
 pub mod lines;
+pub mod multipart;
 pub mod openapi;
 pub mod ops;
 pub mod page;

@@ -18,6 +18,7 @@ use crate::carrier_api::one_time_password::send_code::send_code;
 use crate::carrier_api::one_time_password::validate_code::validate_code;
 use crate::carrier_api::post_answer::post_answer;
 use crate::carrier_api::post_report::post_report;
+use crate::citizen::evidence::post_evidence;
 use crate::citizen::form::{get_form, post_form};
 use crate::citizen::guide::{get_guide, get_guides};
 use crate::citizen::proof::post_verify;
@@ -118,6 +119,11 @@ fn citizens(config: &mut ServiceConfig) {
                 .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("POST"), body) })),
         )
         .service(reading("/withdrawn").route(web::get().to(get_withdrawn)))
+        .service(
+            web::resource("/evidence")
+                .route(web::post().to(post_evidence))
+                .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("POST"), body) })),
+        )
         .service(reading("/guide").route(web::get().to(get_guides)))
         .service(reading("/guide/{category}").route(web::get().to(get_guide)))
         .service(reading("/static/{name}").route(web::get().to(get_file)));

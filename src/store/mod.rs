@@ -11,6 +11,7 @@ pub mod cases;
 pub mod connection;
 pub mod duty;
 pub mod engine;
+pub mod evidence;
 pub mod feed;
 pub mod journal;
 pub mod keys;

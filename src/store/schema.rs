@@ -73,6 +73,17 @@ diesel::table! {
     }
 }
 diesel::table! {
+    evidence (report_id, place) {
+        report_id -> Binary,
+        place -> Integer,
+        kind -> Text,
+        content_tag -> Binary,
+        body -> Binary,
+        received_at -> BigInt,
+    }
+}
+diesel::allow_tables_to_appear_in_same_query!(evidence, report_index);
+diesel::table! {
     responses (id) {
         id -> Binary,
         case_id -> BigInt,

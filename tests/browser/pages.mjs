@@ -85,8 +85,6 @@ const gateway = await startGateway(sms);
 const browser = await chromium.launch({
   executablePath: "/usr/bin/chromium",
   args: ["--no-sandbox"],
-  // As people have it: going back shows the page as it was left.
-  ignoreDefaultArgs: ["--disable-back-forward-cache"],
 });
 let checked = 0;
 
@@ -218,17 +216,24 @@ const theWholeWay = async (visitor, { sender = SENDER } = {}) => {
   // Going back leads to an answer to a form, which the browser shows again only after asking; nothing is sent twice.
   const address = page.url();
   await page.goBack().catch((error) => assert.match(`${error}`, /ERR_CACHE_MISS/));
-  const again = await page.context().newPage();
+  const again = await visitor.another();
   await again.goto(address);
   await again.waitForSelector("#receipt-code");
-  await again.close();
+  visitor.page = again;
+  const picture = { name: "screen.png", mimeType: "image/png", buffer: await again.screenshot() };
+  await again.setInputFiles("#file", [picture]);
+  await again.click("form[action='/evidence'] button");
+  await again.waitForSelector("p.notice[role=status]");
+  await look(visitor, "receipt-evidence");
+  await again.setInputFiles("#file", [{ name: "page.png", mimeType: "image/png", buffer: Buffer.from("<html>") }]);
+  await again.click("form[action='/evidence'] button");
+  await again.waitForSelector("#file-error");
+  await look(visitor, "receipt-evidence-error");
   assert.equal(await gateway.accepted(), before + 1);
   return receipt;
 };
 
 const tracking = async (visitor, receipt) => {
-  // The first page may still show what the browser asks.
-  visitor.page = await visitor.another();
   const { page } = visitor;
   await page.goto("/track");
   await look(visitor, "track");
@@ -371,7 +376,6 @@ for (const width of WIDTHS) {
 scenarios.push(["in the dark", async () => {
   const visitor = await visit({ width: 320, lang: "vi-VN", script: true, dark: true });
   await theWholeWay(visitor);
-  visitor.page = await visitor.another();
   await otherPages(visitor);
   await visitor.close();
 }]);

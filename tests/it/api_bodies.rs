@@ -136,7 +136,7 @@ on_every_engine! {
     }
 
     async fn an_address_that_does_not_exist_is_404(app: TestApp) {
-        for path in ["/", "/v1", "/v1/reports/", "/v1/reports/x/y", "/v2/reports", "/healthz", "/metrics", "/readyz"] {
+        for path in ["/v1", "/v1/reports/", "/v1/reports/x/y", "/v2/reports", "/healthz", "/metrics", "/readyz"] {
             let request = app.request(Method::GET, path, Some(&app.local().api_key));
             app.send(request, "").await.expect_problem(404, "not_found", "");
         }

@@ -9,14 +9,16 @@ use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
-use spamgate::config::Role;
+use spamgate::config::{Config, Role};
 use tempfile::TempDir;
 
 use spamgate::domain::msisdn::Msisdn;
 use spamgate::domain::report::ReportId;
 use spamgate::store::reports::{TrackLookUp, find_tracked};
 
-use crate::support::{Carrier, Database, PostgresServer, Ran, TestApp, report, reporter, spamgate, wait_until};
+use crate::support::{
+    Carrier, Database, PostgresServer, Ran, SmsGateway, TestApp, Visitor, report, reporter, spamgate, wait_until,
+};
 
 /// What an operator runs once, in the database.
 const ROLES_SQL: &str = include_str!("../../deploy/postgresql/roles.sql");
@@ -105,11 +107,21 @@ async fn review_node(database: &Arc<Database>) -> (TestApp, Carrier, TempDir) {
 }
 
 async fn intake_node(database: &Arc<Database>, carrier: &Carrier, keys: &TempDir) -> TestApp {
+    intake_node_with(database, carrier, keys, |_| {}).await
+}
+
+async fn intake_node_with(
+    database: &Arc<Database>,
+    carrier: &Carrier,
+    keys: &TempDir,
+    change: impl FnOnce(&mut Config),
+) -> TestApp {
     let url = url_of(database, "intake");
     TestApp::spawn_for(carrier.clone(), Arc::clone(database), |config| {
         config.server.role = Role::Intake;
         config.store.url = url;
         config.keys.directory = keys.path().display().to_string();
+        change(config);
     })
     .await
 }
@@ -363,5 +375,53 @@ async fn a_node_with_other_keys_or_none_does_not_start() {
         copy_keys(&elsewhere.keys(), &node.data().join("keys"), role == "intake");
         let other = node.run(&["serve"]).await.expect_refused();
         assert!(other.contains("is not the one this database was written with"), "{role}: {other}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_intake_node_has_every_page_and_reads_no_more_for_it() {
+    let database = database_with_roles();
+    let (review, carrier, keys) = review_node(&database).await;
+    let sms = SmsGateway::start().await;
+    let intake = intake_node_with(&database, &carrier, &keys, |config| sms.use_as_kannel(config)).await;
+    let visitor = Visitor::of(&intake);
+    let page = visitor.report(&sms, &[]).await;
+    let sent = visitor.post_files("/evidence", &[("lang", "en"), ("r", &page.field("r"))], &[b"%PDF-1"]).await;
+    visitor.follow(sent).await.expect(200);
+    review.wait_until_built().await;
+
+    // Found by receipt and digits, and taken back.
+    let receipt = page.receipt();
+    let found = visitor.post("/track", &[("lang", "en"), ("receipt", &receipt), ("digits", "5678")]).await;
+    let status = visitor.follow(found).await.expect(200);
+    assert!(status.html.contains("In a case"), "{}", status.html);
+
+    // The other side.
+    let asked = visitor.post("/respond", &[("lang", "en"), ("number", "0985931054")]).await.expect(200);
+    let code = sms.code_for("+84985931054");
+    let fields = [("lang", "en"), ("sealed", &*asked.field("sealed")), ("code", &*code)];
+    let proven = visitor.post("/respond", &fields).await;
+    let reported = visitor.follow(proven).await.expect(200);
+    let (sealed, case) = (reported.field("s"), reported.field("case"));
+    let stored = visitor.post("/response", &[("s", &sealed), ("case", &case), ("response", "It was not me")]).await;
+    assert!(visitor.follow(stored).await.expect(200).html.contains("role=\"status\""));
+
+    let fields = [("lang", "en"), ("s", &*status.field("s")), ("number", "0912345678")];
+    let asked = visitor.post("/withdraw", &fields).await.expect(200);
+    let code = sms.code_for("+84912345678");
+    visitor.post("/withdraw", &[("sealed", &asked.field("sealed")), ("code", &code)]).await.expect(303);
+    review.wait_until_built().await;
+    assert!(review.cases().await.is_empty());
+
+    let mut user = PgConnection::establish(&url_of(&database, "intake")).unwrap();
+    for query in [
+        "SELECT body FROM evidence",
+        "SELECT body FROM responses",
+        "SELECT group_key FROM cases",
+        "SELECT track_tag FROM journal.reports",
+        "DELETE FROM evidence",
+    ] {
+        let refused = user.batch_execute(query).unwrap_err().to_string();
+        assert!(refused.contains("permission denied"), "{query}: {refused}");
     }
 }

@@ -58,6 +58,7 @@ mod layering;
 mod msisdn_differential;
 mod openapi;
 mod pages_browser;
+mod pages_evidence;
 mod pages_report;
 mod pages_track;
 mod quotas_shared;

@@ -98,6 +98,29 @@ impl<'a> Visitor<'a> {
         Page::read(request.send().await.unwrap()).await
     }
 
+    /// Sends files, with a form's other fields.
+    pub async fn post_files(&self, path: &str, fields: &[(&str, &str)], files: &[&[u8]]) -> Page {
+        const BOUNDARY: &str = "a-boundary-of-this-test";
+        let mut body = Vec::new();
+        for (name, value) in fields {
+            let head = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+            body.extend(head.into_bytes());
+        }
+        for file in files {
+            let head = format!(
+                "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x.jpg\"\r\n\
+                 Content-Type: application/octet-stream\r\n\r\n"
+            );
+            body.extend(head.into_bytes());
+            body.extend_from_slice(file);
+            body.extend(b"\r\n");
+        }
+        body.extend(format!("--{BOUNDARY}--\r\n").into_bytes());
+        let request = self.client.post(self.app.url(path));
+        let media_type = format!("multipart/form-data; boundary={BOUNDARY}");
+        Page::read(request.header("content-type", media_type).body(body).send().await.unwrap()).await
+    }
+
     /// Where a redirect leads.
     pub async fn follow(&self, page: Page) -> Page {
         let page = page.expect(303);
