@@ -48,10 +48,12 @@
 //! subscriber is told, and from `intake/accept.rs` on it is a report like any other. Who was not named may be told later:
 //! `intake/question.rs`, and in the counts `casework/amendment.rs`.
 //!
+//! A number of somebody who is no carrier is proven by a code: `verify/`, apart from the path above.
+//!
 //! Two rules carry the whole: a report is acknowledged only after the commit that holds it, and what counts is decided
 //! by the builder from the journal alone. The fast state only hurries; whatever it loses, the result is the same.
 //!
-//! Dependencies point one way: `http` and `carrier_api` use `intake` and `casework`, and `http` asks `outbound` how it does;
+//! Dependencies point one way: `http` and `carrier_api` use `intake`, `casework` and `verify`, and `http` asks `outbound` how it does;
 //! these use `store` and `fast`, and all use `domain` and `crypto`, which know nothing of HTTP, SQL or Redis.
 
 pub mod carrier_api;
