@@ -50,6 +50,9 @@
 //!
 //! A number of somebody who is no carrier is proven by a code: `verify/`, apart from the path above.
 //!
+//! A citizen's report comes by `citizen/`, once `verify/` has proven its number; from `intake/accept.rs` on it, too, is like
+//! any other.
+//!
 //! Two rules carry the whole: a report is acknowledged only after the commit that holds it, and what counts is decided
 //! by the builder from the journal alone. The fast state only hurries; whatever it loses, the result is the same.
 //!

@@ -27,6 +27,9 @@ const NUMBER_MIN_DIGITS: usize = 3;
 /// Links that are shown, at most.
 const LINKS_MAX: usize = 4;
 
+/// The fields in the order of the page.
+const FIELDS: [&str; 7] = ["sender", "channel", "category", "harm", "content", "occurred_at", "reporter"];
+
 /// What was typed, as it was typed.
 #[derive(Serialize, Deserialize, Clone, Default)]
 pub struct Draft {
@@ -145,7 +148,11 @@ impl Draft {
                 Ok(()) => Ok(submission),
                 Err(rejection) => Err(vec![Fault::of(&rejection)]),
             },
-            Ok(_) | Err(_) => Err(faults),
+            Ok(_) | Err(_) => {
+                // As they stand on the page.
+                faults.sort_by_key(|fault| FIELDS.iter().position(|field| *field == fault.field));
+                Err(faults)
+            }
         }
     }
 
@@ -207,6 +214,8 @@ impl Fault {
         let text = match rejection.code {
             "missing_field" if is_sender => text_id("error-sender-empty"),
             "missing_field" if field == "reporter" => text_id("error-number-empty"),
+            "missing_field" | "unknown_value" if field == "channel" => text_id("error-channel"),
+            "missing_field" | "unknown_value" if field == "category" => text_id("error-category"),
             "missing_field" | "unknown_value" => text_id("error-choose"),
             "content_missing" => text_id("error-content-missing"),
             "content_too_long" => text_id("error-content-too-long"),
@@ -356,7 +365,7 @@ mod tests {
         let draft = Draft { token: "t".into(), reporter: "1".into(), category: "opinion".into(), ..Draft::default() };
         let faults = draft.read(&region(), Moment(0)).err().unwrap();
         let fields: Vec<&str> = faults.iter().map(|fault| fault.field).collect();
-        assert_eq!(fields, ["reporter", "sender", "channel", "category"]);
+        assert_eq!(fields, ["sender", "channel", "category", "reporter"]);
         let good = Draft {
             token: "t".into(),
             sender: "VAYNHANH".into(),
