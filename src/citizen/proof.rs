@@ -1,6 +1,7 @@
 //! Proof that a number is its reporter's: a code that was sent to it, or an SMS that came from it.
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -14,17 +15,19 @@ use crate::crypto::page_seal::{NotOpened, Sealed};
 use crate::domain::msisdn::Msisdn;
 use crate::domain::report::WEB_OWNER;
 use crate::domain::submission::Submission;
-use crate::domain::vocabulary::{Proof, Source};
+use crate::domain::vocabulary::{Category, Proof, Source};
 use crate::http::app::App;
 use crate::http::page::page;
 use crate::http::problem::Problem;
-use crate::intake::accept::{Refused, Sender, Vouched};
+use crate::intake::accept::{Accepted, Refused, Sender, Vouched};
 use crate::intake::by_sms::words_of;
 use crate::store::reports::{LookUp, find_report};
 use crate::verify::{AskedCode, CodeFault, NotSent, Purpose};
 
 /// How often it is looked whether a report is there whose code was used: the other of two clicks stores it just now.
 const TWIN_LOOKS: usize = 5;
+/// Seconds after which a report that could not be stored may be sent again.
+const STORE_RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 const TWIN_LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// Sends the code, and answers with the page that asks for it.
@@ -97,34 +100,43 @@ async fn verify(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
                 Err(_) => Ok(visit.come_back(StatusCode::SERVICE_UNAVAILABLE, text_id("code-unavailable"), 60)),
             }
         }
-        _ => check(visit, &draft, reporter).await,
+        _ => check(visit, &draft, reporter, submission.category).await,
     }
 }
 
-async fn check(visit: &Visit<'_>, draft: &Draft, reporter: Msisdn) -> Result<HttpResponse, Problem> {
+async fn check(
+    visit: &Visit<'_>,
+    draft: &Draft,
+    reporter: Msisdn,
+    category: Category,
+) -> Result<HttpResponse, Problem> {
+    let ask_again = |text| code_page(visit, StatusCode::UNPROCESSABLE_ENTITY, draft, Some(text), false);
     let code: String = visit.value("code").chars().filter(char::is_ascii_digit).collect();
     match visit.app.verifier.check_code(reporter, Purpose::Report, &code).await {
         Ok(()) => store(visit, draft).await,
-        Err(CodeFault::Expired) if is_stored(visit, draft).await? => store(visit, draft).await,
-        Err(fault) => code_fault(visit, fault, |text| {
-            code_page(visit, StatusCode::UNPROCESSABLE_ENTITY, draft, Some(text), false)
-        }),
+        Err(CodeFault::Expired) => match find_stored(visit, draft).await? {
+            Some(accepted) => ReceiptTold::of(visit, &accepted, category, draft.money_lost).redirect(visit),
+            None => code_fault(visit, CodeFault::Expired, ask_again),
+        },
+        Err(fault) => code_fault(visit, fault, ask_again),
     }
 }
 
-/// Whether the report of this form is there: it was proven then, and the code was used for it.
-async fn is_stored(visit: &Visit<'_>, draft: &Draft) -> Result<bool, Problem> {
+/// The report of this form, if it is there: its number was proven then, and the code was used for it. Nothing is stored by
+/// it, whatever the draft says.
+async fn find_stored(visit: &Visit<'_>, draft: &Draft) -> Result<Option<Accepted>, Problem> {
     let id = visit.app.intake.keys.report_id(WEB_OWNER, &draft.token);
     for look in 0..TWIN_LOOKS {
         if look > 0 {
             tokio::time::sleep(TWIN_LOOK_EVERY).await;
         }
         let found = visit.app.reads.run(move |connection| find_report(connection, id, WEB_OWNER.as_bytes())).await?;
-        if matches!(found, LookUp::Found(_)) {
-            return Ok(true);
+        if let LookUp::Found(report) = found {
+            let (receipt, received_at) = (id.receipt().to_string(), Some(report.received_at));
+            return Ok(Some(Accepted { id, receipt, received_at, repeat: false }));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// Stores a report whose number is proven.
@@ -149,7 +161,9 @@ async fn store(visit: &Visit<'_>, draft: &Draft) -> Result<HttpResponse, Problem
             // The code is used up; the proof is kept for another try.
             let sealed = draft.seal(visit, Sealed::Proven)?;
             let again = AgainPage { t: visit.t, here: "", sealed: &sealed };
-            Ok(page(StatusCode::SERVICE_UNAVAILABLE, render(&again)))
+            let mut response = page(StatusCode::SERVICE_UNAVAILABLE, render(&again));
+            response.headers_mut().insert(header::RETRY_AFTER, STORE_RETRY_AFTER);
+            Ok(response)
         }
         Err(refused) => Err(refused.into()),
     }

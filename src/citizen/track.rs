@@ -27,8 +27,8 @@ const FOUND_LIFE: Duration = Duration::from_secs(30 * 60);
 const ASKED_LIFE: Duration = Duration::from_secs(15 * 60);
 /// Looks for one receipt in a day: who knows it has its reporter's four digits in ten thousand tries, not in these.
 const LOOKS_PER_RECEIPT: u8 = 20;
-/// Looks of one address in a day that found nothing.
-const MISSES_PER_CLIENT: u8 = 30;
+/// Looks of one address in a day that found nothing. Many phones of an operator may share an address.
+const MISSES_PER_CLIENT: u8 = 200;
 /// Seconds after which a visitor who has looked too often is told to come back.
 const TOO_OFTEN_RETRY_S: u64 = 60 * 60;
 const DIGITS: usize = 4;
