@@ -8,7 +8,7 @@ link-report = Send a report
 link-track = Follow a report
 link-respond = My number was reported
 link-guide = How to recognise it and what to do
-footer-privacy = Your number and what you write are encrypted; only the authority can open them. This site uses no cookies.
+footer-privacy = Your number and what you write are encrypted; only the authority can open them. One cookie keeps your pages to this browser until you close it; nothing follows you.
 
 time-minutes = { $count ->
     [one] { $count } minute
@@ -98,6 +98,7 @@ code-again = Send another code
 code-change = Change the report
 code-understood = This is how we understand your report
 code-wrong = The code is not right. Please look at the newest message.
+code-not-by-network = Your mobile network could not confirm this number. Please use the code from the SMS.
 code-expired = The code has run out or was used. Press “Send another code”.
 code-too-many = Too many wrong codes. Try again in { $time }.
 code-unavailable = No code can be sent at the moment. Nothing was taken yet. Please come back in { $time }.
@@ -113,7 +114,7 @@ by-sms-then = When you get a reply, press the button below.
 by-sms-submit = Continue
 
 again-title = Not stored yet
-again-lead = Your number is confirmed, but the system is busy, so your report is not stored yet. Wait some seconds and press the button; no new code is needed.
+again-lead = Your number is confirmed, but the system is busy, so nothing is stored yet. Wait some seconds and press the button; no new code is needed.
 again-submit = Send again
 
 report-over-quota = This number has sent as many reports as one may in a day. This one was not taken. Please send it again in { $time }.
@@ -149,9 +150,9 @@ track-title = Follow a report
 track-lead = Enter the receipt code and the last four digits of the number that reported.
 track-submit = Show what became of it
 track-form-fault = Enter the receipt code of 12 characters and the last four digits.
-track-not-found = No report has this code and these digits, or it was withdrawn. Please check each character.
-track-too-often = Looked up too often. Try again in { $time }.
-track-unavailable = Nothing can be looked up at the moment. Please come back in { $time }.
+track-not-found = No report has this code and these digits, or it was withdrawn. Please check each character. After many wrong digits a code stays closed for a day.
+tried-too-often = Tried too often. Try again in { $time }.
+tries-uncounted = This cannot be done at the moment. Please come back in { $time }.
 label-receipt = Receipt code
 hint-receipt = It stands on the page of the receipt, or in the SMS you got.
 label-digits = Last four digits of your number
@@ -178,8 +179,8 @@ withdraw-title = Withdraw this report
 withdraw-lead = What you wrote and your number are then deleted, and the report counts no more. This cannot be undone. We send a code to your number, to be sure that it is you.
 withdraw-submit = Send a code to withdraw it
 withdraw-number-fault = That is not the number that sent this report.
-withdrawn-title = Your report is withdrawn
-withdrawn = It counts no more. What you wrote and your number are deleted from the system within minutes.
+withdrawn-title = Your withdrawal is taken
+withdrawn = If the report came from this number, it counts no more: what you wrote and your number are deleted from the system within minutes.
 code-full = As many codes as one may were sent to this number or asked for from your network. Try again in { $time }.
 
 respond-title = My number was reported
@@ -217,4 +218,5 @@ evidence-none = Choose at least one file.
 evidence-kind = A file is of another kind and was not taken: only jpg, png, mp3, amr, mp4 and pdf are.
 evidence-too-large = A file has more than 5 MB and was not taken.
 evidence-too-many = A report has at most 3 files; the others were not taken.
+evidence-busy = Many people are sending files. Please go back and send yours again in { $time }.
 evidence-gone = This report is no longer there, so no file can be added.

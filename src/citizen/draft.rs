@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Visit;
 use super::text_id;
-use crate::crypto::page_seal::{NotOpened, Sealed};
+use crate::crypto::page_seal::Sealed;
 use crate::domain::clock::{MICROS_PER_SECOND, Moment};
 use crate::domain::msisdn::{self, HomeCountry};
 use crate::domain::rejection::Rejection;
@@ -16,8 +16,10 @@ use crate::domain::submission::{RawReport, Region, Submission};
 use crate::domain::vocabulary::{Category, Channel};
 use crate::http::problem::Problem;
 
-/// How long a draft may wait for its code.
-pub const DRAFT_LIFE: Duration = Duration::from_secs(15 * 60);
+/// How long a draft may wait for its code, after each page.
+const DRAFT_LIFE: Duration = Duration::from_secs(15 * 60);
+/// How long it may in all, whatever pages it is carried through.
+const DRAFT_LIFE_IN_ALL: Duration = Duration::from_secs(60 * 60);
 /// Senders that are offered from a pasted message, at most.
 const OFFERED_MAX: usize = 4;
 /// The longest run of digits and their signs that can be a number, bytes.
@@ -92,18 +94,8 @@ impl Draft {
     /// # Errors
     /// When the system gives no random bytes.
     pub fn seal(&self, visit: &Visit<'_>, what: Sealed) -> Result<String, Problem> {
-        let bytes = serde_json::to_vec(self).map_err(|_| Problem::internal())?;
-        let keys = visit.app.intake.keys.pages();
-        keys.seal(what, visit.after(DRAFT_LIFE), &bytes).map_err(|error| Problem::unsealed(&error))
-    }
-
-    /// Opens what [`Draft::seal`] made.
-    ///
-    /// # Errors
-    /// [`NotOpened`].
-    pub fn open(visit: &Visit<'_>, what: Sealed, text: &str) -> Result<Self, NotOpened> {
-        let bytes = visit.app.intake.keys.pages().open(what, text, visit.now)?;
-        serde_json::from_slice(&bytes).map_err(|_| NotOpened::Forged)
+        let good_until = visit.after(DRAFT_LIFE).min(Moment(self.sent_at).after(DRAFT_LIFE_IN_ALL));
+        visit.seal(what, good_until, self)
     }
 
     /// Reads every field.
@@ -133,14 +125,18 @@ impl Draft {
         };
         let mut submission = Submission::parse(&raw, region);
         // The parser stops at the first fault. What is wrong is noted and something right put in its place, until all is
-        // read: at most once a field.
-        while let Err(rejection) = submission {
-            let fault = Fault::of(&rejection);
-            if !put_right(&mut raw, fault.field) {
-                faults.push(Fault { field: "sender", text: text_id("error-unknown") });
-                return Err(faults);
+        // read: at most once a field. Where the country has other numbers, what is put there is as wrong: the rest is read
+        // next time.
+        while let Err(rejection) = &submission {
+            let fault = Fault::of(rejection);
+            if faults.iter().any(|known| known.field == fault.field) {
+                break;
             }
+            let is_right_now = put_right(&mut raw, fault.field);
             faults.push(fault);
+            if !is_right_now {
+                break;
+            }
             submission = Submission::parse(&raw, region);
         }
         match submission {
@@ -186,7 +182,7 @@ impl Draft {
 /// Puts a value into a field that the parser takes; false for a field that is always there.
 fn put_right(raw: &mut RawReport<'_>, field: &str) -> bool {
     match field {
-        // Any number of the country: it is thrown away.
+        // Any number of Vietnam: it is thrown away.
         "reporter" => raw.reporter = Some("0912345678".into()),
         "sender" => raw.sender = Some("hidden".into()),
         "channel" => raw.channel = Some(Channel::Call.as_str().into()),
@@ -198,7 +194,25 @@ fn put_right(raw: &mut RawReport<'_>, field: &str) -> bool {
     true
 }
 
+/// Faults that are not read from what was typed, by the words that stand for them in an address.
+const FAULTS_SAID: [(&str, &str, &str); 2] =
+    [("expired", "", text_id("error-form-expired")), ("not-mobile", "reporter", text_id("error-number-not-mobile"))];
+
 impl Fault {
+    /// The word for it in an address; none for what can be read from what was typed.
+    #[must_use]
+    pub fn word(&self) -> Option<&'static str> {
+        let said = FAULTS_SAID.iter().find(|(_, field, text)| (*field, *text) == (self.field, self.text));
+        said.map(|(word, _, _)| *word)
+    }
+
+    /// What the address of the form says.
+    #[must_use]
+    pub fn of_address(visit: &Visit<'_>) -> Option<Self> {
+        let said = FAULTS_SAID.iter().find(|(word, _, _)| *word == visit.value("said"));
+        said.map(|(_, field, text)| Self { field, text })
+    }
+
     fn of(rejection: &Rejection) -> Self {
         let field = match rejection.field.as_ref() {
             "reporter" => "reporter",
@@ -379,6 +393,14 @@ mod tests {
         assert!(good.read(&region(), Moment(0)).is_ok(), "the harm of another category is left out");
         let early = Draft { occurred_at: "24/11/2026 10:00".into(), ..good };
         assert_eq!(early.read(&region(), Moment(0)).err().unwrap()[0].text, "error-in-future");
+    }
+
+    #[test]
+    fn a_wrong_number_is_said_where_the_country_has_other_numbers() {
+        let region = Region { home: HomeCountry::parse("TH").unwrap(), ..region() };
+        let draft = Draft { token: "t".into(), reporter: "1".into(), channel: "call".into(), ..Draft::default() };
+        let faults = draft.read(&region, Moment(0)).err().unwrap();
+        assert!(faults.iter().any(|fault| fault.field == "reporter"));
     }
 
     #[test]

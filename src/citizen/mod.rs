@@ -11,60 +11,83 @@
 //!  GET /guide…      guide.rs      how to recognise it, what to do now, whom to call
 //! ```
 //!
-//! No page needs a script or a cookie. What a page hands to the next is sealed (`crypto/page_seal.rs`).
+//! No page needs a script or a cookie. What a page hands to the next is sealed (`crypto/page_seal.rs`). With the cookie of
+//! `holder.rs` a form that was sent leads to an address (POST, redirect, GET), which opens in the same browser alone; without
+//! it, its page is the answer.
 
 pub mod draft;
 pub mod evidence;
 pub mod form;
 pub mod guide;
+pub mod holder;
 pub mod pages;
 pub mod proof;
 pub mod receipt;
 pub mod respond;
+pub mod said;
 pub mod track;
 pub mod tries;
 pub mod work;
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
-
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
+use self::evidence::Uploads;
+use self::holder::Holder;
 use self::pages::MessagePage;
 use crate::config::CitizenSettings;
+use crate::crypto::page_seal::{NotOpened, Sealed};
 use crate::domain::clock::Moment;
+use crate::domain::network::customer_of;
 use crate::domain::vocabulary::Language;
 use crate::http::app::App;
-use crate::http::body::{BodyWait, has_media_type, keep_unread, read_whole};
+use crate::http::body::{has_media_type, keep_unread, read_whole};
 use crate::http::client_ip::client_ip;
 use crate::http::form::Parameters;
 use crate::http::page;
 use crate::http::problem::Problem;
+use crate::http::shares::Shares;
 use crate::http::texts::{Texts, language_of};
 
 /// Bodies of forms that are waited for at once, of all citizens.
-const BODIES_WAITED_MAX: u32 = 256;
+const BODIES_WAITED_MAX: usize = 256;
+/// The same, of those from one address.
+const BODIES_WAITED_PER_CLIENT: usize = 32;
+
+/// Seconds after which what could not be stored may be sent again.
+const STORE_RETRY_AFTER: header::HeaderValue = header::HeaderValue::from_static("5");
+
+/// The longest address that a browser is sent to, bytes: what is typed at length stays the answer to its form.
+const ADDRESS_MAX_BYTES: usize = 6_000;
 
 /// What the pages need beside the gateway.
 pub struct Site {
     /// Telephone numbers and the like.
     pub settings: CitizenSettings,
-    bodies: Arc<AtomicU32>,
+    bodies: Shares,
     /// Turns to send files.
-    pub uploads: Semaphore,
+    pub uploads: Uploads,
+    /// Turns to wait for the report of another click.
+    pub twins: Semaphore,
 }
 
 impl Site {
     /// With these settings.
     #[must_use]
     pub fn new(settings: CitizenSettings) -> Self {
-        Self { settings, bodies: Arc::default(), uploads: Semaphore::new(evidence::UPLOADS_MAX) }
+        Self {
+            settings,
+            bodies: Shares::new(BODIES_WAITED_MAX, BODIES_WAITED_PER_CLIENT),
+            uploads: Uploads::default(),
+            twins: Semaphore::new(proof::TWINS_WAITED_MAX),
+        }
     }
 }
 
@@ -76,6 +99,8 @@ pub struct Visit<'a> {
     pub t: &'static Texts,
     /// Where it comes from.
     pub client: IpAddr,
+    /// The browser, if it was given a cookie.
+    pub holder: Option<Holder>,
     /// When.
     pub now: Moment,
     /// What stands in the address and in the form.
@@ -106,20 +131,12 @@ impl<'a> Visit<'a> {
         if !has_media_type(request, "application/x-www-form-urlencoded") {
             return Err(Problem::malformed_request());
         }
-        let wait = || BodyWait::begin(&app.citizen.bodies, BODIES_WAITED_MAX);
+        let client = customer_of(client_ip(request, &app.trusted_proxies));
+        let wait = || app.citizen.bodies.take(&client);
         let whole = read_whole(request, body, app.body_limits.max_bytes, app.body_limits.timeout, wait).await?;
         let mut parameters = Parameters::default();
         parameters.add(&whole)?;
         Ok(Self::new(request, app, parameters))
-    }
-
-    /// A request whose form was read elsewhere.
-    #[must_use]
-    pub fn of_language(request: &HttpRequest, app: &'a App, lang: &str) -> Self {
-        Self {
-            t: Texts::of_language(language_of(request, Some(lang))),
-            ..Self::new(request, app, Parameters::default())
-        }
     }
 
     fn new(request: &HttpRequest, app: &'a App, parameters: Parameters) -> Self {
@@ -128,6 +145,7 @@ impl<'a> Visit<'a> {
             app,
             t: Texts::of_language(language),
             client: client_ip(request, &app.trusted_proxies),
+            holder: Holder::of(request),
             now: app.intake.clock.now(),
             parameters,
         }
@@ -142,7 +160,47 @@ impl<'a> Visit<'a> {
     /// So long from now.
     #[must_use]
     pub fn after(&self, life: Duration) -> Moment {
-        Moment(self.now.0.saturating_add(i64::try_from(life.as_micros()).unwrap_or(i64::MAX)))
+        self.now.after(life)
+    }
+
+    /// Seals something for the next page of this browser.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn seal<T: Serialize>(&self, what: Sealed, good_until: Moment, value: &T) -> Result<String, Problem> {
+        let bytes = serde_json::to_vec(value).map_err(|_| Problem::internal())?;
+        let holder = self.holder.as_ref().map(Holder::as_bytes).unwrap_or_default();
+        let sealed = self.app.intake.keys.pages().seal(what, holder, good_until, &bytes);
+        sealed.map_err(|error| Problem::unsealed(&error))
+    }
+
+    /// Opens what was sealed for this browser, or for one without a cookie.
+    ///
+    /// # Errors
+    /// [`NotOpened`].
+    pub fn open<T: DeserializeOwned>(&self, what: Sealed, text: &str) -> Result<T, NotOpened> {
+        let held = self.holder.map(|holder| self.open_for(what, holder.as_bytes(), text));
+        match held {
+            Some(Err(NotOpened::Forged)) | None => self.open_for(what, b"", text),
+            Some(outcome) => outcome,
+        }
+    }
+
+    /// Opens what was sealed for this holder.
+    ///
+    /// # Errors
+    /// [`NotOpened`].
+    pub fn open_for<T: DeserializeOwned>(&self, what: Sealed, holder: &[u8], text: &str) -> Result<T, NotOpened> {
+        let bytes = self.app.intake.keys.pages().open(what, holder, text, self.now)?;
+        serde_json::from_slice(&bytes).map_err(|_| NotOpened::Forged)
+    }
+
+    /// Sends the browser to the address of a page, where that page is its alone; none where it has no cookie, or the
+    /// address would be too long. `parameters` are of ours.
+    #[must_use]
+    pub fn go(&self, path: &str, parameters: &str) -> Option<HttpResponse> {
+        let address = format!("{path}?lang={}&{parameters}", self.t.code());
+        (self.holder.is_some() && address.len() <= ADDRESS_MAX_BYTES).then(|| page::see_other(&address))
     }
 
     /// A value of the form, without spaces round it; empty when it is not there.
@@ -178,6 +236,20 @@ impl<'a> Visit<'a> {
             self.t.count("time-minutes", "count", whole(seconds, 60))
         }
     }
+}
+
+/// The address of a page that can be opened again, for the change of language; none for the answer to a form.
+fn here(visit: &Visit<'_>, address: &str) -> String {
+    if visit.holder.is_some() { address.to_owned() } else { String::new() }
+}
+
+/// The number is proven, and what it was proven for could not be stored: the page tries again.
+#[must_use]
+pub fn again_page(visit: &Visit<'_>, action: &'static str, sealed: &str) -> HttpResponse {
+    let again = pages::AgainPage { t: visit.t, here: "", action, sealed };
+    let mut response = page::page(StatusCode::SERVICE_UNAVAILABLE, pages::render(&again));
+    response.headers_mut().insert(header::RETRY_AFTER, STORE_RETRY_AFTER);
+    response
 }
 
 /// The answer, or a page about the problem. `body` is what of the request was not read.

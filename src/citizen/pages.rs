@@ -72,8 +72,8 @@ pub struct ClosedPage<'a> {
 pub struct CodePage<'a> {
     /// Messages.
     pub t: &'static Texts,
-    /// None: what was typed would be lost.
-    pub here: &'static str,
+    /// The address of this page; none where it answers a form, and what was typed would be lost.
+    pub here: &'a str,
     /// Where the code goes.
     pub action: &'static str,
     /// What was sealed.
@@ -82,10 +82,8 @@ pub struct CodePage<'a> {
     pub understood: Vec<(String, String)>,
     /// The number in words.
     pub number: String,
-    /// What is wrong with the code that was typed.
+    /// What is wrong with the code that was typed; none when one was sent just now.
     pub fault: Option<String>,
-    /// A code was sent just now.
-    pub was_sent: bool,
     /// Whether what was typed can be changed.
     pub can_change: bool,
 }
@@ -96,8 +94,8 @@ pub struct CodePage<'a> {
 pub struct BySmsPage<'a> {
     /// Messages.
     pub t: &'static Texts,
-    /// None.
-    pub here: &'static str,
+    /// The address of this page; none where it answers a form.
+    pub here: &'a str,
     /// What was sealed.
     pub sealed: &'a str,
     /// The number in words.
@@ -106,10 +104,8 @@ pub struct BySmsPage<'a> {
     pub words: &'a str,
     /// To where.
     pub sms_number: &'a str,
-    /// It has not come yet.
-    pub is_missing: bool,
-    /// When codes are sent again, in words.
-    pub again_in: String,
+    /// When codes are sent again, in words; none when the SMS has not come yet.
+    pub again_in: Option<String>,
 }
 
 /// The number is proven and the report could not be stored.
@@ -120,6 +116,8 @@ pub struct AgainPage<'a> {
     pub t: &'static Texts,
     /// None.
     pub here: &'static str,
+    /// Where it goes.
+    pub action: &'static str,
     /// What was sealed.
     pub sealed: &'a str,
 }

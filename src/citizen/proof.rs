@@ -1,33 +1,42 @@
 //! Proof that a number is its reporter's: a code that was sent to it, or an SMS that came from it.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::draft::{Draft, Fault, number_in_words, sender_in_words, to_words};
 use super::form::show;
-use super::pages::{AgainPage, BySmsPage, CodePage, render};
+use super::pages::{BySmsPage, CodePage, render};
 use super::receipt::ReceiptTold;
+use super::said::Said;
 use super::track::code_fault;
-use super::{Visit, finish, text_id};
+use super::{Visit, again_page, finish, here, text_id, tries};
 use crate::crypto::page_seal::{NotOpened, Sealed};
+use crate::domain::mo_syntax::PROOF_DIGITS;
 use crate::domain::msisdn::Msisdn;
 use crate::domain::report::WEB_OWNER;
 use crate::domain::submission::Submission;
 use crate::domain::vocabulary::{Category, Proof, Source};
+use crate::fast::NotReached;
 use crate::http::app::App;
 use crate::http::page::page;
 use crate::http::problem::Problem;
 use crate::intake::accept::{Accepted, Refused, Sender, Vouched};
-use crate::intake::by_sms::words_of;
+use crate::intake::by_sms::{WordsUse, words_of};
 use crate::store::reports::{LookUp, find_report};
 use crate::verify::{AskedCode, CodeFault, NotSent, Purpose};
 
 /// How often it is looked whether a report is there whose code was used: the other of two clicks stores it just now.
 const TWIN_LOOKS: usize = 5;
-/// Seconds after which a report that could not be stored may be sent again.
-const STORE_RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+/// Visitors for whom it is looked more than once at the same time. For more of them it is looked once.
+pub const TWINS_WAITED_MAX: usize = 16;
+/// What an address says that leads to the page for an SMS.
+const BY_SMS: &str = "sms";
+/// How often it is asked for one number in ten minutes whether its SMS came.
+const SMS_LOOKS_PER_NUMBER: u32 = 20;
+const SMS_LOOKS_WINDOW_S: u32 = 10 * 60;
+/// The same from one address in an hour. Many phones of an operator may share an address.
+const SMS_LOOKS_PER_CLIENT: u32 = 200;
 const TWIN_LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// Sends the code, and answers with the page that asks for it.
@@ -43,13 +52,13 @@ pub async fn ask(visit: &Visit<'_>, draft: &Draft, reporter: Msisdn) -> Result<H
         has_worked: draft.has_worked,
     };
     match visit.app.verifier.send_code(&asked).await {
-        Ok(_sent) => code_page(visit, StatusCode::OK, draft, None, true),
+        Ok(_sent) => to_code(visit, StatusCode::OK, draft, Said::Sent),
         Err(NotSent::NotAMobile) => {
             let fault = Fault { field: "reporter", text: text_id("error-number-not-mobile") };
             show(visit, StatusCode::UNPROCESSABLE_ENTITY, draft, &[fault])
         }
         Err(NotSent::Full { retry_after_s }) => {
-            by_sms_page(visit, StatusCode::TOO_MANY_REQUESTS, draft, reporter, false, visit.duration(retry_after_s))
+            to_sms(visit, StatusCode::TOO_MANY_REQUESTS, draft, Some(retry_after_s))
         }
         Err(NotSent::Unavailable { retry_after_s }) => {
             Ok(visit.come_back(StatusCode::SERVICE_UNAVAILABLE, text_id("code-unavailable"), retry_after_s))
@@ -69,16 +78,12 @@ pub async fn post_verify(request: HttpRequest, mut body: Payload, app: Data<App>
 
 async fn verify(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
     let sealed = visit.value("sealed");
-    if let Ok(draft) = Draft::open(visit, Sealed::Proven, sealed) {
+    if let Ok(draft) = visit.open::<Draft>(Sealed::Proven, sealed) {
         return store(visit, &draft).await;
     }
-    let draft = match Draft::open(visit, Sealed::Draft, sealed) {
+    let draft = match visit.open::<Draft>(Sealed::Draft, sealed) {
         Ok(draft) => draft,
-        Err(NotOpened::Expired) => {
-            let (title, text) = (visit.t.of("draft-expired-title"), visit.t.of("draft-expired"));
-            return Ok(visit.message(StatusCode::GONE, title, text));
-        }
-        Err(NotOpened::Forged) => return Err(Problem::bad_request()),
+        Err(why) => return not_opened(visit, why),
     };
     let Ok(submission) = draft.read(&visit.app.region, visit.now) else {
         // It could be read when it was sealed; meanwhile it has become too old.
@@ -93,14 +98,58 @@ async fn verify(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
     match visit.value("action") {
         "change" => show(visit, StatusCode::OK, &draft, &[]),
         "again" => ask(visit, &draft, reporter).await,
-        "by_sms" => {
-            match visit.app.intake.find_word_of(reporter, &words_of(&visit.app.intake.keys, &draft.token)).await {
-                Ok(true) => store(visit, &draft).await,
-                Ok(false) => by_sms_page(visit, StatusCode::OK, &draft, reporter, true, String::new()),
-                Err(_) => Ok(visit.come_back(StatusCode::SERVICE_UNAVAILABLE, text_id("code-unavailable"), 60)),
-            }
-        }
+        "by_sms" => look_for_sms(visit, &draft, reporter, submission.category).await,
         _ => check(visit, &draft, reporter, submission.category).await,
+    }
+}
+
+/// Handles `GET /verify`: the page that a form led to.
+pub async fn get_verify(request: HttpRequest, body: Payload, app: Data<App>) -> HttpResponse {
+    let outcome = Visit::of_reader(&request, &app).and_then(|visit| {
+        let sealed = visit.value("s");
+        match visit.open::<Draft>(Sealed::Draft, sealed) {
+            Ok(draft) if visit.value("said") == BY_SMS => {
+                let again_in = visit.value("in").parse().ok();
+                by_sms_page(&visit, StatusCode::OK, &draft, sealed, again_in)
+            }
+            Ok(draft) => code_page(&visit, StatusCode::OK, &draft, sealed, Said::of(&visit)),
+            Err(why) => not_opened(&visit, why),
+        }
+    });
+    finish(outcome, &request, body, &app)
+}
+
+fn not_opened(visit: &Visit<'_>, why: NotOpened) -> Result<HttpResponse, Problem> {
+    match why {
+        NotOpened::Expired => {
+            let (title, text) = (visit.t.of("draft-expired-title"), visit.t.of("draft-expired"));
+            Ok(visit.message(StatusCode::GONE, title, text))
+        }
+        NotOpened::Forged => Err(Problem::bad_request()),
+    }
+}
+
+/// Whether the SMS came that the page asks for.
+async fn look_for_sms(
+    visit: &Visit<'_>,
+    draft: &Draft,
+    reporter: Msisdn,
+    category: Category,
+) -> Result<HttpResponse, Problem> {
+    let [client, site] = tries::limits_of_client(visit, "sms look", SMS_LOOKS_PER_CLIENT, tries::HOUR_S);
+    let number = reporter.e164();
+    let number = tries::limit(visit, "sms look", number.as_bytes(), SMS_LOOKS_PER_NUMBER, SMS_LOOKS_WINDOW_S);
+    if let Err(why) = tries::take(visit, &[number, client, site]).await {
+        return Ok(tries::come_back(visit, why));
+    }
+    match visit.app.intake.use_words_of(reporter, &words_of(&visit.app.intake.keys, &draft.token)).await {
+        Ok(WordsUse::Now) => store(visit, draft).await,
+        Ok(WordsUse::Before) => match find_stored(visit, draft).await? {
+            Some(accepted) => ReceiptTold::of(visit, &accepted, category, draft.money_lost).redirect(visit),
+            None => to_code(visit, StatusCode::UNPROCESSABLE_ENTITY, draft, Said::Expired),
+        },
+        Ok(WordsUse::Missing) => to_sms(visit, StatusCode::OK, draft, None),
+        Err(NotReached) => Ok(visit.come_back(StatusCode::SERVICE_UNAVAILABLE, text_id("code-unavailable"), 60)),
     }
 }
 
@@ -110,7 +159,7 @@ async fn check(
     reporter: Msisdn,
     category: Category,
 ) -> Result<HttpResponse, Problem> {
-    let ask_again = |text| code_page(visit, StatusCode::UNPROCESSABLE_ENTITY, draft, Some(text), false);
+    let ask_again = |said| to_code(visit, StatusCode::UNPROCESSABLE_ENTITY, draft, said);
     let code: String = visit.value("code").chars().filter(char::is_ascii_digit).collect();
     match visit.app.verifier.check_code(reporter, Purpose::Report, &code).await {
         Ok(()) => store(visit, draft).await,
@@ -118,6 +167,10 @@ async fn check(
             Some(accepted) => ReceiptTold::of(visit, &accepted, category, draft.money_lost).redirect(visit),
             None => code_fault(visit, CodeFault::Expired, ask_again),
         },
+        // Somebody else may have used up the tries of this number: its subscriber can still send an SMS.
+        Err(CodeFault::TooManyTries { retry_after_s }) => {
+            to_sms(visit, StatusCode::TOO_MANY_REQUESTS, draft, Some(retry_after_s))
+        }
         Err(fault) => code_fault(visit, fault, ask_again),
     }
 }
@@ -126,7 +179,9 @@ async fn check(
 /// it, whatever the draft says.
 async fn find_stored(visit: &Visit<'_>, draft: &Draft) -> Result<Option<Accepted>, Problem> {
     let id = visit.app.intake.keys.report_id(WEB_OWNER, &draft.token);
-    for look in 0..TWIN_LOOKS {
+    // Whoever sends old codes again and again holds up nobody but others who do.
+    let turn = visit.app.citizen.twins.try_acquire();
+    for look in 0..if turn.is_ok() { TWIN_LOOKS } else { 1 } {
         if look > 0 {
             tokio::time::sleep(TWIN_LOOK_EVERY).await;
         }
@@ -159,13 +214,33 @@ async fn store(visit: &Visit<'_>, draft: &Draft) -> Result<HttpResponse, Problem
         }
         Err(Refused::Unavailable(_)) => {
             // The code is used up; the proof is kept for another try.
-            let sealed = draft.seal(visit, Sealed::Proven)?;
-            let again = AgainPage { t: visit.t, here: "", sealed: &sealed };
-            let mut response = page(StatusCode::SERVICE_UNAVAILABLE, render(&again));
-            response.headers_mut().insert(header::RETRY_AFTER, STORE_RETRY_AFTER);
-            Ok(response)
+            Ok(again_page(visit, "/verify", &draft.seal(visit, Sealed::Proven)?))
         }
         Err(refused) => Err(refused.into()),
+    }
+}
+
+/// To the page that asks for the code.
+fn to_code(visit: &Visit<'_>, status: StatusCode, draft: &Draft, said: Said) -> Result<HttpResponse, Problem> {
+    let sealed = draft.seal(visit, Sealed::Draft)?;
+    match visit.go("/verify", &format!("said={}&s={sealed}", said.word())) {
+        Some(redirect) => Ok(redirect),
+        None => code_page(visit, status, draft, &sealed, said),
+    }
+}
+
+/// To the page that asks for an SMS: codes are sent again so many seconds from now; or, none, the SMS has not come.
+fn to_sms(
+    visit: &Visit<'_>,
+    status: StatusCode,
+    draft: &Draft,
+    again_in_s: Option<u64>,
+) -> Result<HttpResponse, Problem> {
+    let sealed = draft.seal(visit, Sealed::Draft)?;
+    let again_in = again_in_s.map(|seconds| format!("in={seconds}&")).unwrap_or_default();
+    match visit.go("/verify", &format!("said={BY_SMS}&{again_in}s={sealed}")) {
+        Some(redirect) => Ok(redirect),
+        None => by_sms_page(visit, status, draft, &sealed, again_in_s),
     }
 }
 
@@ -173,20 +248,18 @@ fn code_page(
     visit: &Visit<'_>,
     status: StatusCode,
     draft: &Draft,
-    fault: Option<String>,
-    was_sent: bool,
+    sealed: &str,
+    said: Said,
 ) -> Result<HttpResponse, Problem> {
-    let sealed = draft.seal(visit, Sealed::Draft)?;
     let Ok(submission) = draft.read(&visit.app.region, visit.now) else { return Err(Problem::bad_request()) };
     let code = CodePage {
         t: visit.t,
-        here: "",
+        here: &here(visit, &format!("/verify?said={}&s={sealed}", said.word())),
         action: "/verify",
-        sealed: &sealed,
+        sealed,
         understood: understood(visit, draft, &submission),
         number: number_in_words(visit, submission.reporter.e164().as_str()).into_owned(),
-        fault,
-        was_sent,
+        fault: said.fault(visit.t),
         can_change: true,
     };
     Ok(page(status, render(&code)))
@@ -196,22 +269,26 @@ fn by_sms_page(
     visit: &Visit<'_>,
     status: StatusCode,
     draft: &Draft,
-    reporter: Msisdn,
-    is_missing: bool,
-    again_in: String,
+    sealed: &str,
+    again_in_s: Option<u64>,
 ) -> Result<HttpResponse, Problem> {
-    let sealed = draft.seal(visit, Sealed::Draft)?;
+    let Ok(submission) = draft.read(&visit.app.region, visit.now) else { return Err(Problem::bad_request()) };
     let by_sms = BySmsPage {
         t: visit.t,
-        here: "",
-        sealed: &sealed,
-        number: number_in_words(visit, reporter.e164().as_str()).into_owned(),
-        words: &words_of(&visit.app.intake.keys, &draft.token),
+        here: &here(visit, &format!("/verify?said={BY_SMS}&s={sealed}")),
+        sealed,
+        number: number_in_words(visit, submission.reporter.e164().as_str()).into_owned(),
+        words: &in_groups(&words_of(&visit.app.intake.keys, &draft.token)),
         sms_number: &visit.app.citizen.settings.sms_number,
-        is_missing,
-        again_in,
+        again_in: again_in_s.map(|seconds| visit.duration(seconds)),
     };
     Ok(page(status, render(&by_sms)))
+}
+
+/// The words as they are easiest to copy: `XN 4829 1350`.
+fn in_groups(words: &str) -> String {
+    let (head, tail) = words.split_at_checked(words.len().saturating_sub(PROOF_DIGITS / 2)).unwrap_or((words, ""));
+    format!("{head} {tail}")
 }
 
 /// What was typed, as it was understood.

@@ -53,9 +53,7 @@ impl ReceiptTold {
     /// # Errors
     /// Faults of ours.
     pub fn redirect(&self, visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
-        let bytes = serde_json::to_vec(self).map_err(|_| Problem::internal())?;
-        let sealed = visit.app.intake.keys.pages().seal(Sealed::Receipt, visit.after(RECEIPT_LIFE), &bytes);
-        let sealed = sealed.map_err(|error| Problem::unsealed(&error))?;
+        let sealed = visit.seal(Sealed::Receipt, visit.after(RECEIPT_LIFE), self)?;
         Ok(see_other(&format!("/receipt?lang={}&r={sealed}", visit.t.code())))
     }
 }
@@ -94,8 +92,7 @@ fn show(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
 /// Opens what an address or a form carries of a receipt; none when it is too old, or none of ours.
 #[must_use]
 pub fn open_told(visit: &Visit<'_>, sealed: &str) -> Option<ReceiptTold> {
-    let bytes = visit.app.intake.keys.pages().open(Sealed::Receipt, sealed, visit.now).ok()?;
-    serde_json::from_slice(&bytes).ok()
+    visit.open(Sealed::Receipt, sealed).ok()
 }
 
 /// The guide of a category, as it stands in addresses and in the ids of messages.

@@ -8,9 +8,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use uuid::Uuid;
 
 use super::draft::{number_in_words, to_words};
-use super::pages::{CodePage, ReportedPage, ReportedShown, RespondPage, render};
-use super::track::code_fault;
-use super::{Visit, finish, text_id};
+use super::pages::{ReportedPage, ReportedShown, RespondPage, render};
+use super::said::Said;
+use super::track::{code_fault, code_page};
+use super::{Visit, finish, holder, text_id};
 use crate::crypto::page_seal::Sealed;
 use crate::domain::grouping::{GroupKey, group_key};
 use crate::domain::msisdn::{self, Msisdn};
@@ -19,6 +20,7 @@ use crate::domain::vocabulary::{CaseStatus, Category};
 use crate::http::app::App;
 use crate::http::page::{page, see_other};
 use crate::http::problem::Problem;
+use crate::store::connection::Connection;
 use crate::store::responses::{ReportedCase, insert_response, list_reported};
 use crate::verify::{AskedCode, NotSent, Purpose};
 
@@ -26,6 +28,8 @@ use crate::verify::{AskedCode, NotSent, Purpose};
 const ASKED_LIFE: Duration = Duration::from_secs(15 * 60);
 /// How long what is said of a number can be read and answered after its proof.
 const PROVEN_LIFE: Duration = Duration::from_secs(30 * 60);
+/// What an address says of a number that no code goes to: the id of the message.
+const NUMBER_FAULT: &str = text_id("error-number-not-mobile");
 /// The longest answer, characters.
 pub const RESPONSE_MAX_CHARACTERS: usize = 2_000;
 /// What an answer is sealed for: the `info` of HPKE.
@@ -33,7 +37,19 @@ pub const RESPONSE_SEAL_INFO: &[u8] = b"spamgate v1 response";
 
 /// Handles `GET /respond`.
 pub async fn get_respond(request: HttpRequest, body: Payload, app: Data<App>) -> HttpResponse {
-    let outcome = Visit::of_reader(&request, &app).map(|visit| show_form(&visit, StatusCode::OK, None));
+    let outcome = Visit::of_reader(&request, &app).map(|visit| {
+        let sealed = visit.value("s");
+        if let Some(number) = open_number(&visit, Sealed::Asked, sealed) {
+            return code_page(&visit, StatusCode::OK, "/respond", sealed, number, Said::of(&visit));
+        }
+        let typed: String = visit.open(Sealed::Looked, sealed).unwrap_or_default();
+        let fault = (visit.value("said") == NUMBER_FAULT).then_some(NUMBER_FAULT);
+        let mut response = show_form(&visit, StatusCode::OK, &typed, fault);
+        if visit.holder.is_none() {
+            holder::give(&mut response);
+        }
+        response
+    });
     finish(outcome, &request, body, &app)
 }
 
@@ -69,10 +85,17 @@ pub async fn post_response(request: HttpRequest, mut body: Payload, app: Data<Ap
     finish(outcome, &request, body, &app)
 }
 
-fn show_form(visit: &Visit<'_>, status: StatusCode, fault: Option<&'static str>) -> HttpResponse {
+fn show_form(visit: &Visit<'_>, status: StatusCode, number: &str, fault: Option<&'static str>) -> HttpResponse {
     let is_open = visit.app.verifier.is_on();
-    let respond = RespondPage { t: visit.t, here: "/respond", number: visit.value("number"), fault, is_open };
-    page(status, render(&respond))
+    page(status, render(&RespondPage { t: visit.t, here: "/respond", number, fault, is_open }))
+}
+
+/// To the form with a number that no code goes to.
+fn to_form(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
+    let typed = visit.value("number");
+    let sealed = visit.seal(Sealed::Looked, visit.after(ASKED_LIFE), &typed)?;
+    let redirect = visit.go("/respond", &format!("said={NUMBER_FAULT}&s={sealed}"));
+    Ok(redirect.unwrap_or_else(|| show_form(visit, StatusCode::UNPROCESSABLE_ENTITY, typed, Some(NUMBER_FAULT))))
 }
 
 fn back(visit: &Visit<'_>) -> HttpResponse {
@@ -81,7 +104,7 @@ fn back(visit: &Visit<'_>) -> HttpResponse {
 
 async fn ask(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
     let Ok(number) = msisdn::parse_reporter(visit.value("number"), visit.app.region.home) else {
-        return Ok(show_form(visit, StatusCode::UNPROCESSABLE_ENTITY, Some(text_id("error-number-not-mobile"))));
+        return to_form(visit);
     };
     send_code(visit, number).await
 }
@@ -96,10 +119,8 @@ async fn send_code(visit: &Visit<'_>, number: Msisdn) -> Result<HttpResponse, Pr
         has_worked: false,
     };
     match visit.app.verifier.send_code(&asked).await {
-        Ok(_sent) => code_page(visit, StatusCode::OK, number, None),
-        Err(NotSent::NotAMobile) => {
-            Ok(show_form(visit, StatusCode::UNPROCESSABLE_ENTITY, Some(text_id("error-number-not-mobile"))))
-        }
+        Ok(_sent) => to_code(visit, StatusCode::OK, number, Said::Sent),
+        Err(NotSent::NotAMobile) => to_form(visit),
         Err(NotSent::Full { retry_after_s }) => {
             Ok(visit.come_back(StatusCode::TOO_MANY_REQUESTS, text_id("code-full"), retry_after_s))
         }
@@ -110,35 +131,19 @@ async fn send_code(visit: &Visit<'_>, number: Msisdn) -> Result<HttpResponse, Pr
 }
 
 fn seal_number(visit: &Visit<'_>, what: Sealed, life: Duration, number: Msisdn) -> Result<String, Problem> {
-    let sealed = visit.app.intake.keys.pages().seal(what, visit.after(life), number.e164().as_bytes());
-    sealed.map_err(|error| Problem::unsealed(&error))
+    visit.seal(what, visit.after(life), &number.e164().as_str())
 }
 
 fn open_number(visit: &Visit<'_>, what: Sealed, sealed: &str) -> Option<Msisdn> {
-    let bytes = visit.app.intake.keys.pages().open(what, sealed, visit.now).ok()?;
-    Msisdn::from_e164(std::str::from_utf8(&bytes).ok()?)
+    let number: String = visit.open(what, sealed).ok()?;
+    Msisdn::from_e164(&number)
 }
 
-fn code_page(
-    visit: &Visit<'_>,
-    status: StatusCode,
-    number: Msisdn,
-    fault: Option<String>,
-) -> Result<HttpResponse, Problem> {
+/// To the page that asks for the code.
+fn to_code(visit: &Visit<'_>, status: StatusCode, number: Msisdn, said: Said) -> Result<HttpResponse, Problem> {
     let sealed = seal_number(visit, Sealed::Asked, ASKED_LIFE, number)?;
-    let was_sent = fault.is_none();
-    let code = CodePage {
-        t: visit.t,
-        here: "",
-        action: "/respond",
-        sealed: &sealed,
-        understood: Vec::new(),
-        number: number_in_words(visit, number.e164().as_str()).into_owned(),
-        fault,
-        was_sent,
-        can_change: false,
-    };
-    Ok(page(status, render(&code)))
+    let redirect = visit.go("/respond", &format!("said={}&s={sealed}", said.word()));
+    Ok(redirect.unwrap_or_else(|| code_page(visit, status, "/respond", &sealed, number, said)))
 }
 
 async fn prove(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
@@ -148,7 +153,7 @@ async fn prove(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
     }
     let code: String = visit.value("code").chars().filter(char::is_ascii_digit).collect();
     if let Err(fault) = visit.app.verifier.check_code(number, Purpose::Respond, &code).await {
-        return code_fault(visit, fault, |text| code_page(visit, StatusCode::UNPROCESSABLE_ENTITY, number, Some(text)));
+        return code_fault(visit, fault, |said| to_code(visit, StatusCode::UNPROCESSABLE_ENTITY, number, said));
     }
     let sealed = seal_number(visit, Sealed::OtherSide, PROVEN_LIFE, number)?;
     Ok(see_other(&format!("/reported?lang={}&s={sealed}", visit.t.code())))
@@ -219,11 +224,11 @@ async fn answer(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
     let body = visit.app.authority.seal(RESPONSE_SEAL_INFO, id.as_bytes(), text);
     let body = body.map_err(|error| Problem::unsealed(&error))?;
     let now = visit.now;
-    // One that is there already stays: an answer is given once.
-    visit
-        .app
-        .answers
-        .run(move |connection| Ok(insert_response(connection, id.as_bytes(), case_id, &body, now)?))
-        .await?;
+    let insert =
+        move |connection: &mut Connection| Ok(insert_response(connection, id.as_bytes(), case_id, &body, now)?);
+    // An answer is given once: one that is there already stays, and its page shows that it is there.
+    if !visit.app.answers.run(insert).await? {
+        return Ok(see_other(&format!("/reported?lang={}&s={sealed}", visit.t.code())));
+    }
     Ok(see_other(&format!("/reported?lang={}&stored=yes&s={sealed}", visit.t.code())))
 }

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde::{Deserialize, Serialize};
 
 use super::draft::{number_in_words, to_words};
 use super::pages::{CodePage, StatusPage, TrackPage, render};
 use super::receipt::guide_of;
-use super::{Visit, finish, text_id, tries};
+use super::said::Said;
+use super::tries::NotNow;
+use super::{Visit, again_page, finish, here, holder, text_id, tries};
 use crate::crypto::page_seal::Sealed;
 use crate::domain::msisdn::{self, Msisdn};
 use crate::domain::report::Receipt;
@@ -25,12 +27,10 @@ use crate::verify::{AskedCode, CodeFault, NotSent, Purpose};
 const FOUND_LIFE: Duration = Duration::from_secs(30 * 60);
 /// How long a withdrawal waits for its code.
 const ASKED_LIFE: Duration = Duration::from_secs(15 * 60);
-/// Looks for one receipt in a day: who knows it has its reporter's four digits in ten thousand tries, not in these.
-const LOOKS_PER_RECEIPT: u8 = 20;
-/// Looks of one address in a day that found nothing. Many phones of an operator may share an address.
-const MISSES_PER_CLIENT: u8 = 200;
-/// Seconds after which a visitor who has looked too often is told to come back.
-const TOO_OFTEN_RETRY_S: u64 = 60 * 60;
+/// Wrong digits for one receipt in a day: who knows it has its reporter's four digits in ten thousand tries, not in these.
+const WRONG_DIGITS_PER_RECEIPT: u32 = 20;
+/// Looks of one address in an hour that found nothing. Many phones of an operator may share an address.
+const MISSES_PER_CLIENT: u32 = 60;
 const DIGITS: usize = 4;
 
 /// A report that its reporter has found; the address of its page carries it, sealed.
@@ -39,6 +39,20 @@ struct Found {
     receipt: String,
     digits: [u8; DIGITS],
 }
+
+/// What was typed to look for a report.
+#[derive(Serialize, Deserialize, Default)]
+struct Looked {
+    receipt: String,
+    digits: String,
+}
+
+/// What is wrong with it: the ids of messages, which are words for an address, too.
+const FORM_FAULT: &str = text_id("track-form-fault");
+const NOT_FOUND: &str = text_id("track-not-found");
+const FAULTS_SAID: [&str; 2] = [FORM_FAULT, NOT_FOUND];
+/// What an address says of the number of a withdrawal.
+const NUMBER_FAULT: &str = text_id("withdraw-number-fault");
 
 /// A withdrawal that waits for its code.
 #[derive(Serialize, Deserialize)]
@@ -49,7 +63,15 @@ struct Withdrawal {
 
 /// Handles `GET /track`.
 pub async fn get_track(request: HttpRequest, body: Payload, app: Data<App>) -> HttpResponse {
-    let outcome = Visit::of_reader(&request, &app).map(|visit| show_form(&visit, StatusCode::OK, None));
+    let outcome = Visit::of_reader(&request, &app).map(|visit| {
+        let looked: Looked = visit.open(Sealed::Looked, visit.value("s")).unwrap_or_default();
+        let fault = FAULTS_SAID.iter().find(|text| **text == visit.value("said")).copied();
+        let mut response = show_form(&visit, StatusCode::OK, &looked, fault);
+        if visit.holder.is_none() {
+            holder::give(&mut response);
+        }
+        response
+    });
     finish(outcome, &request, body, &app)
 }
 
@@ -83,69 +105,80 @@ pub async fn post_withdraw(request: HttpRequest, mut body: Payload, app: Data<Ap
     finish(outcome, &request, body, &app)
 }
 
-fn show_form(visit: &Visit<'_>, status: StatusCode, fault: Option<&'static str>) -> HttpResponse {
-    let track =
-        TrackPage { t: visit.t, here: "/track", receipt: visit.value("receipt"), digits: visit.value("digits"), fault };
-    page(status, render(&track))
+fn show_form(visit: &Visit<'_>, status: StatusCode, looked: &Looked, fault: Option<&'static str>) -> HttpResponse {
+    let Looked { receipt, digits } = looked;
+    page(status, render(&TrackPage { t: visit.t, here: "/track", receipt, digits, fault }))
+}
+
+/// To the form with what was typed and what is wrong with it.
+fn to_form(visit: &Visit<'_>, status: StatusCode, fault: &'static str) -> Result<HttpResponse, Problem> {
+    let looked = Looked { receipt: visit.value("receipt").to_owned(), digits: visit.value("digits").to_owned() };
+    let sealed = visit.seal(Sealed::Looked, visit.after(ASKED_LIFE), &looked)?;
+    let redirect = visit.go("/track", &format!("said={fault}&s={sealed}"));
+    Ok(redirect.unwrap_or_else(|| show_form(visit, status, &looked, Some(fault))))
 }
 
 async fn look(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
     let receipt = Receipt::parse(visit.value("receipt"));
     let digits: Vec<u8> = visit.value("digits").bytes().filter(u8::is_ascii_digit).collect();
     let (Some(receipt), Ok(digits)) = (receipt, <[u8; DIGITS]>::try_from(digits)) else {
-        return Ok(show_form(visit, StatusCode::UNPROCESSABLE_ENTITY, Some(text_id("track-form-fault"))));
+        return to_form(visit, StatusCode::UNPROCESSABLE_ENTITY, FORM_FAULT);
     };
-    let client = tries::client_of(visit);
-    let may_look = tries::count(visit, "look", receipt.to_string().as_bytes(), LOOKS_PER_RECEIPT).await;
-    let has_missed_much = tries::is_used_up(visit, "miss", &client, MISSES_PER_CLIENT).await;
-    match (may_look, has_missed_much) {
-        (Some(true), Some(false)) => {}
-        (Some(false), _) | (_, Some(true)) => return Ok(too_often(visit)),
-        (None, _) | (_, None) => {
-            return Ok(visit.come_back(StatusCode::SERVICE_UNAVAILABLE, text_id("track-unavailable"), 60));
-        }
-    }
     let found = Found { receipt: receipt.to_string(), digits };
-    match find(visit, &found).await? {
-        Some(_) => to_status(visit, &found),
-        None => {
-            tries::count(visit, "miss", &client, MISSES_PER_CLIENT).await;
-            Ok(show_form(visit, StatusCode::NOT_FOUND, Some(text_id("track-not-found"))))
+    // Each look counts as a miss before its outcome is known, and no more once it has found something: of many guesses at
+    // once no more are told than of many one after another.
+    let misses = tries::limits_of_client(visit, "miss", MISSES_PER_CLIENT, tries::HOUR_S);
+    if let Err(why) = tries::take(visit, &misses).await {
+        return Ok(tries::come_back(visit, why));
+    }
+    // Counted for receipts that there are alone: what somebody makes up takes no room.
+    let wrong_digits = tries::limit(visit, "look", found.receipt.as_bytes(), WRONG_DIGITS_PER_RECEIPT, tries::DAY_S);
+    let is_right = match look_up(visit, &found).await? {
+        TrackLookUp::Found(_) => true,
+        TrackLookUp::OtherDigits => false,
+        TrackLookUp::NotFound => return not_found(visit),
+        TrackLookUp::TooFarBehind => return Err(Problem::builder_behind()),
+    };
+    match tries::take(visit, &[wrong_digits]).await {
+        Ok(()) if is_right => {
+            tries::give_back(visit, &[wrong_digits]).await;
+            tries::give_back(visit, &misses).await;
+            to_status(visit, &found)
         }
+        // One that was guessed at too often looks as if it were not there.
+        Ok(()) | Err(NotNow::Often { .. }) => not_found(visit),
+        Err(why @ NotNow::Uncounted { .. }) => Ok(tries::come_back(visit, why)),
     }
 }
 
-fn too_often(visit: &Visit<'_>) -> HttpResponse {
-    visit.come_back(StatusCode::TOO_MANY_REQUESTS, text_id("track-too-often"), TOO_OFTEN_RETRY_S)
+fn not_found(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
+    to_form(visit, StatusCode::NOT_FOUND, NOT_FOUND)
 }
 
 async fn find(visit: &Visit<'_>, found: &Found) -> Result<Option<Tracked>, Problem> {
-    let Some(receipt) = Receipt::parse(&found.receipt) else { return Ok(None) };
-    let (keys, digits) = (std::sync::Arc::clone(&visit.app.intake.keys), found.digits);
-    let read = move |connection: &mut crate::store::connection::Connection| {
-        find_tracked(connection, &receipt, |id| keys.track_tag_of(id, &digits))
-    };
-    match visit.app.reads.run(read).await? {
+    match look_up(visit, found).await? {
         TrackLookUp::Found(tracked) => Ok(Some(tracked)),
-        TrackLookUp::NotFound => Ok(None),
+        TrackLookUp::OtherDigits | TrackLookUp::NotFound => Ok(None),
         TrackLookUp::TooFarBehind => Err(Problem::builder_behind()),
     }
 }
 
-fn seal<T: Serialize>(visit: &Visit<'_>, what: Sealed, life: Duration, value: &T) -> Result<String, Problem> {
-    let bytes = serde_json::to_vec(value).map_err(|_| Problem::internal())?;
-    let sealed = visit.app.intake.keys.pages().seal(what, visit.after(life), &bytes);
-    sealed.map_err(|error| Problem::unsealed(&error))
+async fn look_up(visit: &Visit<'_>, found: &Found) -> Result<TrackLookUp, Problem> {
+    let Some(receipt) = Receipt::parse(&found.receipt) else { return Ok(TrackLookUp::NotFound) };
+    let (keys, digits) = (std::sync::Arc::clone(&visit.app.intake.keys), found.digits);
+    let read = move |connection: &mut crate::store::connection::Connection| {
+        find_tracked(connection, &receipt, |id| keys.track_tag_of(id, &digits))
+    };
+    visit.app.reads.run(read).await
 }
 
 fn to_status(visit: &Visit<'_>, found: &Found) -> Result<HttpResponse, Problem> {
-    let sealed = seal(visit, Sealed::Found, FOUND_LIFE, found)?;
+    let sealed = visit.seal(Sealed::Found, visit.after(FOUND_LIFE), found)?;
     Ok(see_other(&format!("/status?lang={}&s={sealed}", visit.t.code())))
 }
 
 fn open_found(visit: &Visit<'_>, sealed: &str) -> Option<Found> {
-    let bytes = visit.app.intake.keys.pages().open(Sealed::Found, sealed, visit.now).ok()?;
-    serde_json::from_slice(&bytes).ok()
+    visit.open(Sealed::Found, sealed).ok()
 }
 
 async fn show_status(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
@@ -153,7 +186,8 @@ async fn show_status(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
     let back = || Ok(see_other(&format!("/track?lang={}", visit.t.code())));
     let Some(found) = open_found(visit, sealed) else { return back() };
     let Some(tracked) = find(visit, &found).await? else { return back() };
-    Ok(status_page(visit, StatusCode::OK, sealed, &found, &tracked, None))
+    let fault = (visit.value("said") == NUMBER_FAULT).then_some(NUMBER_FAULT);
+    Ok(status_page(visit, StatusCode::OK, sealed, &found, &tracked, fault))
 }
 
 fn status_page(
@@ -211,8 +245,10 @@ async fn ask_withdrawal(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
     };
     let number = msisdn::parse_reporter(visit.value("number"), visit.app.region.home).ok();
     let Some(number) = number.filter(|number| number.last_four() == found.digits) else {
-        let fault = Some(text_id("withdraw-number-fault"));
-        return Ok(status_page(visit, StatusCode::UNPROCESSABLE_ENTITY, sealed, &found, &tracked, fault));
+        let redirect = visit.go("/status", &format!("said={NUMBER_FAULT}&s={sealed}"));
+        return Ok(redirect.unwrap_or_else(|| {
+            status_page(visit, StatusCode::UNPROCESSABLE_ENTITY, sealed, &found, &tracked, Some(NUMBER_FAULT))
+        }));
     };
     send_withdrawal_code(visit, &Withdrawal { found, number: number.e164().as_str().to_owned() }, number).await
 }
@@ -227,10 +263,10 @@ async fn send_withdrawal_code(
         purpose: Purpose::Withdraw,
         client: visit.client,
         language: visit.language(),
-        has_worked: true,
+        has_worked: false,
     };
     match visit.app.verifier.send_code(&asked).await {
-        Ok(_sent) => code_page(visit, StatusCode::OK, withdrawal, number, None),
+        Ok(_sent) => to_code(visit, StatusCode::OK, withdrawal, number, Said::Sent),
         Err(NotSent::NotAMobile) => Err(Problem::bad_request()),
         Err(NotSent::Full { retry_after_s }) => {
             Ok(visit.come_back(StatusCode::TOO_MANY_REQUESTS, text_id("code-full"), retry_after_s))
@@ -241,34 +277,60 @@ async fn send_withdrawal_code(
     }
 }
 
-fn code_page(
+/// To the page that asks for the code.
+fn to_code(
     visit: &Visit<'_>,
     status: StatusCode,
     withdrawal: &Withdrawal,
     number: Msisdn,
-    fault: Option<String>,
+    said: Said,
 ) -> Result<HttpResponse, Problem> {
-    let sealed = seal(visit, Sealed::Asked, ASKED_LIFE, withdrawal)?;
-    let was_sent = fault.is_none();
+    let sealed = visit.seal(Sealed::Asked, visit.after(ASKED_LIFE), withdrawal)?;
+    let redirect = visit.go("/withdraw", &format!("said={}&s={sealed}", said.word()));
+    Ok(redirect.unwrap_or_else(|| code_page(visit, status, "/withdraw", &sealed, number, said)))
+}
+
+/// The page that asks for a code which is for no report.
+#[must_use]
+pub fn code_page(
+    visit: &Visit<'_>,
+    status: StatusCode,
+    action: &'static str,
+    sealed: &str,
+    number: Msisdn,
+    said: Said,
+) -> HttpResponse {
     let code = CodePage {
         t: visit.t,
-        here: "",
-        action: "/withdraw",
-        sealed: &sealed,
+        here: &here(visit, &format!("{action}?said={}&s={sealed}", said.word())),
+        action,
+        sealed,
         understood: Vec::new(),
         number: number_in_words(visit, number.e164().as_str()).into_owned(),
-        fault,
-        was_sent,
+        fault: said.fault(visit.t),
         can_change: false,
     };
-    Ok(page(status, render(&code)))
+    page(status, render(&code))
+}
+
+/// Handles `GET /withdraw`: the page that a form led to.
+pub async fn get_withdraw(request: HttpRequest, body: Payload, app: Data<App>) -> HttpResponse {
+    let outcome = Visit::of_reader(&request, &app).map(|visit| {
+        let sealed = visit.value("s");
+        match open_withdrawal(&visit, Sealed::Asked, sealed) {
+            Some((_, number)) => code_page(&visit, StatusCode::OK, "/withdraw", sealed, number, Said::of(&visit)),
+            None => see_other(&format!("/track?lang={}", visit.t.code())),
+        }
+    });
+    finish(outcome, &request, body, &app)
 }
 
 async fn withdraw(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
-    let bytes = visit.app.intake.keys.pages().open(Sealed::Asked, visit.value("sealed"), visit.now);
-    let asked: Option<Withdrawal> = bytes.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let Some((asked, number)) = asked.and_then(|asked| Msisdn::from_e164(&asked.number).map(|number| (asked, number)))
-    else {
+    let sealed = visit.value("sealed");
+    if let Some((proven, number)) = open_withdrawal(visit, Sealed::ProvenWithdrawal, sealed) {
+        return take_back(visit, &proven, number).await;
+    }
+    let Some((asked, number)) = open_withdrawal(visit, Sealed::Asked, sealed) else {
         return Ok(see_other(&format!("/track?lang={}", visit.t.code())));
     };
     if visit.value("action") == "again" {
@@ -280,14 +342,33 @@ async fn withdraw(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
         if matches!(fault, CodeFault::Expired) && find(visit, &asked.found).await?.is_none() {
             return Ok(withdrawn(visit));
         }
-        return code_fault(visit, fault, |text| {
-            code_page(visit, StatusCode::UNPROCESSABLE_ENTITY, &asked, number, Some(text))
-        });
+        return code_fault(visit, fault, |said| to_code(visit, StatusCode::UNPROCESSABLE_ENTITY, &asked, number, said));
     }
-    if let Some(tracked) = find(visit, &asked.found).await? {
-        visit.app.intake.withdraw(tracked.report_id, number).await?;
+    take_back(visit, &asked, number).await
+}
+
+fn open_withdrawal(visit: &Visit<'_>, what: Sealed, sealed: &str) -> Option<(Withdrawal, Msisdn)> {
+    let withdrawal: Withdrawal = visit.open(what, sealed).ok()?;
+    let number = Msisdn::from_e164(&withdrawal.number)?;
+    Some((withdrawal, number))
+}
+
+/// Takes the report of a proven number back.
+async fn take_back(visit: &Visit<'_>, proven: &Withdrawal, number: Msisdn) -> Result<HttpResponse, Problem> {
+    let taken_back = async {
+        if let Some(tracked) = find(visit, &proven.found).await? {
+            visit.app.intake.withdraw(tracked.report_id, number).await?;
+        }
+        Ok::<_, Problem>(())
+    };
+    match taken_back.await {
+        Ok(()) => Ok(withdrawn(visit)),
+        Err(problem) if problem.status_code() == StatusCode::SERVICE_UNAVAILABLE => {
+            // The code is used up; the proof is kept for another try.
+            Ok(again_page(visit, "/withdraw", &visit.seal(Sealed::ProvenWithdrawal, visit.after(ASKED_LIFE), proven)?))
+        }
+        Err(problem) => Err(problem),
     }
-    Ok(withdrawn(visit))
 }
 
 fn withdrawn(visit: &Visit<'_>) -> HttpResponse {
@@ -310,11 +391,11 @@ pub async fn get_withdrawn(request: HttpRequest, body: Payload, app: Data<App>) 
 pub fn code_fault(
     visit: &Visit<'_>,
     fault: CodeFault,
-    ask_again: impl FnOnce(String) -> Result<HttpResponse, Problem>,
+    ask_again: impl FnOnce(Said) -> Result<HttpResponse, Problem>,
 ) -> Result<HttpResponse, Problem> {
     match fault {
-        CodeFault::Wrong => ask_again(visit.t.of("code-wrong")),
-        CodeFault::Expired => ask_again(visit.t.of("code-expired")),
+        CodeFault::Wrong => ask_again(Said::Wrong),
+        CodeFault::Expired => ask_again(Said::Expired),
         CodeFault::TooManyTries { retry_after_s } => {
             Ok(visit.come_back(StatusCode::TOO_MANY_REQUESTS, text_id("code-too-many"), retry_after_s))
         }

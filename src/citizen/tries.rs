@@ -1,48 +1,76 @@
-//! What may be done once, or a few times: counted in the fast state under keyed names.
+//! What a visitor may do a few times only: counted in the fast state under keyed names.
 
-use std::net::IpAddr;
+use super::{Visit, text_id};
+use crate::domain::network::{customer_of, site_of};
+use crate::fast::NotReached;
+use crate::fast::codes::{CountLimit, Taken};
 
-use super::Visit;
+/// An hour, in seconds.
+pub const HOUR_S: u32 = 60 * 60;
+/// A day, in seconds.
+pub const DAY_S: u32 = 24 * HOUR_S;
+/// How many customers of one site may together do as much as they may: a provider hands out its addresses in sites.
+const CUSTOMERS_PER_SITE: u32 = 16;
+/// When to come back while nothing can be counted, seconds.
+const UNCOUNTED_RETRY_S: u64 = 60;
 
-/// How long a claim holds, seconds: longer than any page.
-const CLAIM_KEPT_S: i64 = 24 * 60 * 60;
-/// Times that a count is read again because somebody else changed it in between.
-const COUNT_READS: usize = 4;
-
-/// Claims something that may be done once; false when it was done, or that cannot be known.
-pub async fn claim_once(visit: &Visit<'_>, purpose: &str, parts: &[u8]) -> bool {
-    count(visit, purpose, parts, 1).await == Some(true)
+/// Why something may not be done now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotNow {
+    /// It was done as often as it may be.
+    Often {
+        /// Seconds until it may be done again.
+        retry_after_s: u64,
+    },
+    /// That cannot be known.
+    Uncounted {
+        /// Seconds until one should try again.
+        retry_after_s: u64,
+    },
 }
 
-/// Counts one try of at most `max` in a day; false when there were as many, none when that cannot be known.
-pub async fn count(visit: &Visit<'_>, purpose: &str, parts: &[u8], max: u8) -> Option<bool> {
-    let fast = &visit.app.intake.fast;
-    let key = visit.app.intake.keys.citizen_tag::<16>(purpose, &[parts]);
-    for _ in 0..COUNT_READS {
-        let before = fast.find_question(&key).await.ok()?.unwrap_or_default();
-        let tries = before.first().copied().unwrap_or(0);
-        if tries >= max {
-            return Some(false);
-        }
-        if fast.replace_question(&key, &before, vec![tries.saturating_add(1)], CLAIM_KEPT_S).await.ok()? {
-            return Some(true);
-        }
-    }
-    None
-}
-
-/// Whether so many were counted already; none when that cannot be known.
-pub async fn is_used_up(visit: &Visit<'_>, purpose: &str, parts: &[u8], max: u8) -> Option<bool> {
-    let key = visit.app.intake.keys.citizen_tag::<16>(purpose, &[parts]);
-    let counted = visit.app.intake.fast.find_question(&key).await.ok()?.unwrap_or_default();
-    Some(counted.first().copied().unwrap_or(0) >= max)
-}
-
-/// Whoever comes from one address: for IPv6 one /64, which is one household.
+/// So many in so many seconds.
 #[must_use]
-pub fn client_of(visit: &Visit<'_>) -> Vec<u8> {
-    match visit.client {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().get(..8).unwrap_or_default().to_vec(),
+pub fn limit(visit: &Visit<'_>, purpose: &str, of: &[u8], max: u32, window_s: u32) -> CountLimit {
+    CountLimit { key: visit.app.intake.keys.citizen_tag(purpose, &[of]), max, window_s }
+}
+
+/// The same for whoever comes from this visitor's address, and for its neighbours together.
+#[must_use]
+pub fn limits_of_client(visit: &Visit<'_>, purpose: &str, max: u32, window_s: u32) -> [CountLimit; 2] {
+    let of = |network: Vec<u8>, max| limit(visit, purpose, &network, max, window_s);
+    [of(customer_of(visit.client), max), of(site_of(visit.client), max.saturating_mul(CUSTOMERS_PER_SITE))]
+}
+
+/// Counts one in all of them, or in none.
+///
+/// # Errors
+/// [`NotNow`].
+pub async fn take(visit: &Visit<'_>, limits: &[CountLimit]) -> Result<(), NotNow> {
+    let intake = &visit.app.intake;
+    match intake.fast.take_tries(limits, intake.clock.turned()).await {
+        Ok(Taken::Yes) => Ok(()),
+        Ok(Taken::Full { retry_after_s, .. }) => Err(NotNow::Often { retry_after_s }),
+        Ok(Taken::NoRoom) | Err(NotReached) => Err(NotNow::Uncounted { retry_after_s: UNCOUNTED_RETRY_S }),
+    }
+}
+
+/// Counts one no more.
+pub async fn give_back(visit: &Visit<'_>, limits: &[CountLimit]) {
+    let intake = &visit.app.intake;
+    intake.fast.give_back_tries(limits, intake.clock.turned()).await;
+}
+
+/// The page that says when to come back.
+#[must_use]
+pub fn come_back(visit: &Visit<'_>, why: NotNow) -> actix_web::HttpResponse {
+    use actix_web::http::StatusCode;
+    match why {
+        NotNow::Often { retry_after_s } => {
+            visit.come_back(StatusCode::TOO_MANY_REQUESTS, text_id("tried-too-often"), retry_after_s)
+        }
+        NotNow::Uncounted { retry_after_s } => {
+            visit.come_back(StatusCode::SERVICE_UNAVAILABLE, text_id("tries-uncounted"), retry_after_s)
+        }
     }
 }

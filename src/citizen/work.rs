@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use altcha::{CreateChallengeOptions, Payload, VerifySolutionOptions, create_challenge, verify_solution};
 
-use super::Visit;
+use super::{Visit, tries};
 use crate::crypto::to_hex;
 
 /// Rounds of PBKDF2 in one try. Together with the 256 tries that one zero byte takes on average, a second of a cheap phone.
@@ -14,6 +14,8 @@ const KEY_PREFIX: &str = "00";
 const ALGORITHM: &str = "PBKDF2/SHA-256";
 /// The longest answer that is read, bytes.
 const ANSWER_MAX_BYTES: usize = 2_048;
+/// How long work that was shown is remembered, seconds: longer than its form is good.
+const USED_KEPT_S: u32 = tries::DAY_S;
 /// Of what form it is.
 const FORM: &str = "form";
 
@@ -34,7 +36,8 @@ pub fn challenge(visit: &Visit<'_>, form: &str) -> String {
 
 /// Whether the work of this form was done, and not used before. It is used up by this.
 pub async fn is_done(visit: &Visit<'_>, form: &str) -> bool {
-    is_solved(visit, form) && super::tries::claim_once(visit, "work", form.as_bytes()).await
+    is_solved(visit, form)
+        && tries::take(visit, &[tries::limit(visit, "work", form.as_bytes(), 1, USED_KEPT_S)]).await.is_ok()
 }
 
 fn is_solved(visit: &Visit<'_>, form: &str) -> bool {

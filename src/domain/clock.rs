@@ -37,6 +37,12 @@ impl Moment {
         jiff::Timestamp::from_microsecond(self.0).map_or_else(|_| String::new(), |stamp| format!("{stamp:.3}"))
     }
 
+    /// So long after it.
+    #[must_use]
+    pub fn after(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
+    }
+
     /// The year in UTC, for references.
     #[must_use]
     pub fn year(self) -> i16 {
@@ -120,6 +126,15 @@ impl Clock {
                 Moment(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
             }
             Self::Mock(micros) => Moment(micros.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// The moment where a test turns the clock; none where everybody's clock is right, and may be asked.
+    #[must_use]
+    pub fn turned(&self) -> Option<Moment> {
+        match self {
+            Self::System => None,
+            Self::Mock(_) => Some(self.now()),
         }
     }
 

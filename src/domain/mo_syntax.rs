@@ -20,8 +20,8 @@ pub const FAKE_NEWS_WORD_MAX_LETTERS: usize = 8;
 const TAKEN_WORDS: &[&str] = &["S", "V", "LD", "DK", "HUY", "DNC", PROOF_WORD];
 /// The word before the digits that a page of ours shows, to prove a number by texting them (xác nhận: confirm).
 pub const PROOF_WORD: &str = "XN";
-/// Those digits.
-const PROOF_DIGITS: usize = 6;
+/// How many digits those are.
+pub const PROOF_DIGITS: usize = 8;
 /// A number is written in at most this many pieces: `+84 985 93 10 54`.
 const NUMBER_MAX_PIECES: usize = 6;
 /// The fewest digits of something that is meant as a number, though it is none.
@@ -676,10 +676,10 @@ mod tests {
 
     #[test]
     fn the_words_of_a_page_prove_a_number_however_they_are_spaced() {
-        for text in ["XN 482913", "xn482913", "XN 482 913", " Xn: 482913. "] {
-            assert_eq!(read(text, &tg(), vietnam()), MoMessage::Proof("XN 482913".to_owned()), "{text}");
+        for text in ["XN 48291350", "xn48291350", "XN 4829 1350", " Xn: 48291350. "] {
+            assert_eq!(read(text, &tg(), vietnam()), MoMessage::Proof("XN 48291350".to_owned()), "{text}");
         }
-        for text in ["XN", "XN 48291", "XN 4829131", "XN 48291a", "SXN 482913", "482913 XN"] {
+        for text in ["XN", "XN 4829135", "XN 482913501", "XN 4829135a", "SXN 48291350", "48291350 XN"] {
             assert!(!matches!(read(text, &tg(), vietnam()), MoMessage::Proof(_)), "{text}");
         }
     }

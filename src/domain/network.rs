@@ -28,6 +28,26 @@ pub enum NetworkError {
     NotFirst,
 }
 
+/// What one customer of an internet provider has at least: an IPv4 address, or a /64.
+#[must_use]
+pub fn customer_of(address: IpAddr) -> Vec<u8> {
+    first_bytes(address, 4, 8)
+}
+
+/// What one site has, and whoever rents many addresses: 256 of IPv4, or a /48.
+#[must_use]
+pub fn site_of(address: IpAddr) -> Vec<u8> {
+    first_bytes(address, 3, 6)
+}
+
+fn first_bytes(address: IpAddr, of_ipv4: usize, of_ipv6: usize) -> Vec<u8> {
+    let first = match address.to_canonical() {
+        IpAddr::V4(address) => address.octets().get(..of_ipv4).map(<[u8]>::to_vec),
+        IpAddr::V6(address) => address.octets().get(..of_ipv6).map(<[u8]>::to_vec),
+    };
+    first.unwrap_or_default()
+}
+
 impl Network {
     /// Whether the address is in it. An IPv4 address written as IPv6 (`::ffff:192.0.2.1`) counts as IPv4.
     #[must_use]

@@ -1,5 +1,6 @@
-//! Codes that were sent to numbers, the tries at them, and how many were sent: what they cost has to be bounded, so unlike
-//! the rest of the fast state none of it is guessed while Redis is away.
+//! Codes that were sent to numbers, the tries at them, how many were sent, and how often visitors of the pages may do what
+//! they do: what that costs has to be bounded, so unlike the rest of the fast state none of it is guessed while Redis is
+//! away.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,9 +13,9 @@ const SWEEP_INTERVAL_MICROS: i64 = MICROS_PER_SECOND;
 /// A stored code begins with so many bytes that no other has.
 pub const SALT_BYTES: usize = 16;
 
-/// One of the counts that a send adds to. The count begins with the first and ends `window_s` later.
+/// One of the counts that something adds to. The count begins with the first and ends `window_s` later.
 #[derive(Clone, Copy)]
-pub struct SendLimit {
+pub struct CountLimit {
     /// What is counted, as a keyed tag.
     pub key: [u8; 16],
     /// How many there may be.
@@ -23,11 +24,11 @@ pub struct SendLimit {
     pub window_s: u32,
 }
 
-/// Whether one more may be sent.
+/// Whether there may be one more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Sends {
+pub enum Taken {
     /// It was counted everywhere.
-    Taken,
+    Yes,
     /// Some count is full; nothing was counted.
     Full {
         /// The place of the one that stays full longest.
@@ -94,19 +95,41 @@ impl FastState {
     ///
     /// # Errors
     /// When nobody can be asked: then nothing may be sent.
-    pub async fn take_sends(&self, limits: &[SendLimit], now: Option<Moment>) -> Result<Sends, NotReached> {
+    pub async fn take_sends(&self, limits: &[CountLimit], now: Option<Moment>) -> Result<Taken, NotReached> {
         match self {
-            Self::Memory(memory) => Ok(memory.codes.take_sends(limits)),
-            Self::Redis(redis) => redis.count_sends(limits, 1, now).await,
+            Self::Memory(memory) => Ok(memory.codes.take(limits)),
+            Self::Redis(redis) => redis.count(limits, 1, now).await,
+        }
+    }
+
+    /// Counts what a visitor of the pages does, everywhere or nowhere. In memory these counts have a table of their own:
+    /// whoever fills it keeps nobody from a code.
+    ///
+    /// # Errors
+    /// When nobody can be asked: then it may not be done.
+    pub async fn take_tries(&self, limits: &[CountLimit], now: Option<Moment>) -> Result<Taken, NotReached> {
+        match self {
+            Self::Memory(memory) => Ok(memory.tries.take(limits)),
+            Self::Redis(redis) => redis.count(limits, 1, now).await,
+        }
+    }
+
+    /// Counts no more what was no guess. What cannot be given back stays counted.
+    pub async fn give_back_tries(&self, limits: &[CountLimit], now: Option<Moment>) {
+        match self {
+            Self::Memory(memory) => memory.tries.give_back(limits),
+            Self::Redis(redis) => {
+                let _ = redis.count(limits, -1, now).await;
+            }
         }
     }
 
     /// Counts a send no more that did not happen. What cannot be given back stays counted.
-    pub async fn give_back_sends(&self, limits: &[SendLimit], now: Option<Moment>) {
+    pub async fn give_back_sends(&self, limits: &[CountLimit], now: Option<Moment>) {
         match self {
-            Self::Memory(memory) => memory.codes.give_back_sends(limits),
+            Self::Memory(memory) => memory.codes.give_back(limits),
             Self::Redis(redis) => {
-                let _ = redis.count_sends(limits, -1, now).await;
+                let _ = redis.count(limits, -1, now).await;
             }
         }
     }
@@ -221,26 +244,26 @@ impl CodeTable {
         (self.tables.lock().unwrap_or_else(PoisonError::into_inner), self.clock.now().0)
     }
 
-    fn take_sends(&self, limits: &[SendLimit]) -> Sends {
+    fn take(&self, limits: &[CountLimit]) -> Taken {
         let (mut tables, now) = self.open();
         let counts: Vec<Count> =
             limits.iter().map(|limit| live(&tables.sends, &limit.key, limit.window_s, now)).collect();
         let full = limits.iter().zip(&counts).enumerate().filter(|(_, (limit, count))| count.count >= limit.max);
         if let Some((until, limit)) = full.map(|(place, (_, count))| (count.until_micros, place)).max() {
-            return Sends::Full { limit, retry_after_s: whole_seconds(until - now) };
+            return Taken::Full { limit, retry_after_s: whole_seconds(until - now) };
         }
         let new = limits.iter().filter(|limit| !tables.sends.contains_key(&limit.key)).count();
         // One for the code itself, one for the tries at it.
         if !tables.has_room_for(new + 2, self.max, now) {
-            return Sends::NoRoom;
+            return Taken::NoRoom;
         }
         for (limit, count) in limits.iter().zip(counts) {
             tables.sends.insert(limit.key, Count { count: count.count + 1, ..count });
         }
-        Sends::Taken
+        Taken::Yes
     }
 
-    fn give_back_sends(&self, limits: &[SendLimit]) {
+    fn give_back(&self, limits: &[CountLimit]) {
         let (mut tables, _) = self.open();
         for limit in limits {
             if let Some(count) = tables.sends.get_mut(&limit.key) {
@@ -307,34 +330,34 @@ mod tests {
         let clock = Clock::mock(Moment(0));
         (CodeTable::new(max, clock.clone()), clock)
     }
-    fn limit(key: u8, max: u32, window_s: u32) -> SendLimit {
-        SendLimit { key: [key; 16], max, window_s }
+    fn limit(key: u8, max: u32, window_s: u32) -> CountLimit {
+        CountLimit { key: [key; 16], max, window_s }
     }
 
     #[test]
     fn a_send_that_one_count_refuses_takes_nothing_of_the_others() {
         let (table, clock) = table(100);
         let (tight, wide) = (limit(1, 1, 60), limit(2, 2, 600));
-        assert_eq!(table.take_sends(&[tight, wide]), Sends::Taken);
+        assert_eq!(table.take(&[tight, wide]), Taken::Yes);
         for _ in 0..5 {
-            assert_eq!(table.take_sends(&[tight, wide]), Sends::Full { limit: 0, retry_after_s: 60 });
+            assert_eq!(table.take(&[tight, wide]), Taken::Full { limit: 0, retry_after_s: 60 });
         }
-        assert_eq!(table.take_sends(&[wide]), Sends::Taken, "the refused ones took nothing");
+        assert_eq!(table.take(&[wide]), Taken::Yes, "the refused ones took nothing");
         clock.advance(Duration::from_secs(60));
-        assert_eq!(table.take_sends(&[tight, wide]), Sends::Full { limit: 1, retry_after_s: 540 });
-        table.give_back_sends(&[wide]);
-        assert_eq!(table.take_sends(&[tight, wide]), Sends::Taken);
+        assert_eq!(table.take(&[tight, wide]), Taken::Full { limit: 1, retry_after_s: 540 });
+        table.give_back(&[wide]);
+        assert_eq!(table.take(&[tight, wide]), Taken::Yes);
     }
 
     #[test]
     fn a_full_table_refuses_and_puts_nothing_live_out() {
         let (table, clock) = table(4);
-        assert_eq!(table.take_sends(&[limit(1, 9, 60)]), Sends::Taken);
+        assert_eq!(table.take(&[limit(1, 9, 60)]), Taken::Yes);
         assert_eq!(table.put([1; 16], vec![1; 16], 60), Ok(()));
-        assert_eq!(table.take_sends(&[limit(2, 9, 60)]), Sends::NoRoom);
+        assert_eq!(table.take(&[limit(2, 9, 60)]), Taken::NoRoom);
         assert_eq!(table.find(&[1; 16]), Some(vec![1; 16]));
         clock.advance(Duration::from_secs(60));
-        assert_eq!(table.take_sends(&[limit(2, 9, 60)]), Sends::Taken);
+        assert_eq!(table.take(&[limit(2, 9, 60)]), Taken::Yes);
         assert_eq!(table.find(&[1; 16]), None);
     }
 

@@ -107,6 +107,7 @@ pub struct MemoryState {
     quotas: DailyQuotas,
     pub(super) asked: AskedTable,
     pub(super) codes: CodeTable,
+    pub(super) tries: CodeTable,
 }
 
 /// How much the memory may hold.
@@ -120,7 +121,7 @@ pub struct MemoryLimits {
     pub reporter_per_day: NonZeroU32,
     /// Questions to reporters that wait for an answer.
     pub questions_max: usize,
-    /// Codes that were sent, and what is counted of them.
+    /// Codes that were sent, and what is counted of them; and as many counts of what visitors of the pages do.
     pub codes_max: usize,
 }
 
@@ -134,7 +135,8 @@ impl MemoryState {
             shards: (0..SHARDS).map(|_| Mutex::new(tables())).collect(),
             quotas: DailyQuotas::new(limits.reporter_per_day, limits.reporters_max, clock.clone()),
             asked: AskedTable::new(limits.questions_max, clock.clone()),
-            codes: CodeTable::new(limits.codes_max, clock),
+            codes: CodeTable::new(limits.codes_max, clock.clone()),
+            tries: CodeTable::new(limits.codes_max, clock),
         }
     }
 
@@ -197,6 +199,7 @@ impl MemoryState {
         self.quotas.forget_all();
         self.asked.clear();
         self.codes.clear();
+        self.tries.clear();
     }
 
     /// See [`super::FastState::forget_seen`].

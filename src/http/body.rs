@@ -68,12 +68,12 @@ pub async fn read_body(
 ///
 /// # Errors
 /// 415 when it is compressed, 413, 408, 503 when there is no place, or 400 when the connection broke.
-pub async fn read_whole(
+pub async fn read_whole<W>(
     request: &HttpRequest,
     body: &mut Payload,
     max_bytes: usize,
     timeout: Duration,
-    wait: impl FnMut() -> Option<BodyWait>,
+    wait: impl FnMut() -> Option<W>,
 ) -> Result<Bytes, Problem> {
     check_encoding(request)?;
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -128,10 +128,10 @@ impl Stream for Once {
     }
 }
 
-async fn read_all(
+async fn read_all<W>(
     body: &mut Payload,
     max_bytes: usize,
-    mut take_place: impl FnMut() -> Option<BodyWait>,
+    mut take_place: impl FnMut() -> Option<W>,
 ) -> Result<Bytes, Problem> {
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();

@@ -17,4 +17,5 @@ pub mod page;
 pub mod problem;
 pub mod routes;
 pub mod server;
+pub mod shares;
 pub mod texts;

@@ -25,6 +25,8 @@ pub struct FileLimits {
     pub file_max_bytes: usize,
     /// From the end of the head to the end of the body.
     pub timeout: Duration,
+    /// From one piece of it to the next.
+    pub piece_timeout: Duration,
 }
 
 /// A form.
@@ -61,17 +63,17 @@ pub async fn read_files(request: &HttpRequest, body: Payload, limits: FileLimits
 async fn read(mut form: Multipart, limits: FileLimits) -> Result<FileForm, Problem> {
     let mut found = FileForm::default();
     for _ in 0..PARTS_MAX {
-        let Some(part) = next(&mut form).await else { return Ok(found) };
+        let Some(part) = next(&mut form, limits).await? else { return Ok(found) };
         let mut field = part.map_err(|_| Problem::malformed_request())?;
         let disposition = field.content_disposition();
         let name = disposition.and_then(|disposition| disposition.get_name()).unwrap_or_default().to_owned();
         let is_file = disposition.is_some_and(|disposition| disposition.get_filename().is_some());
         if !is_file {
-            let bytes = read_field(&mut field, TEXT_MAX_BYTES).await?;
+            let bytes = read_field(&mut field, TEXT_MAX_BYTES, limits).await?;
             found.texts.push((name, String::from_utf8(bytes).map_err(|_| Problem::malformed_request())?));
             continue;
         }
-        let bytes = read_field(&mut field, limits.file_max_bytes + 1).await?;
+        let bytes = read_field(&mut field, limits.file_max_bytes + 1, limits).await?;
         // A browser sends an empty file where none was chosen.
         if bytes.is_empty() {
             continue;
@@ -85,13 +87,14 @@ async fn read(mut form: Multipart, limits: FileLimits) -> Result<FileForm, Probl
     Err(Problem::malformed_request())
 }
 
-async fn next<S: Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
-    poll_fn(|context| Pin::new(&mut *stream).poll_next(context)).await
+async fn next<S: Stream + Unpin>(stream: &mut S, limits: FileLimits) -> Result<Option<S::Item>, Problem> {
+    let next = poll_fn(|context| Pin::new(&mut *stream).poll_next(context));
+    tokio::time::timeout(limits.piece_timeout, next).await.map_err(|_elapsed| Problem::body_too_slow())
 }
 
-async fn read_field(field: &mut Field, max_bytes: usize) -> Result<Vec<u8>, Problem> {
+async fn read_field(field: &mut Field, max_bytes: usize, limits: FileLimits) -> Result<Vec<u8>, Problem> {
     let mut whole = Vec::new();
-    while let Some(piece) = next(field).await {
+    while let Some(piece) = next(field, limits).await? {
         let piece = piece.map_err(|_: MultipartError| Problem::body_broken())?;
         if whole.len() + piece.len() > max_bytes {
             return Err(Problem::body_too_large(max_bytes));

@@ -21,10 +21,10 @@ use crate::carrier_api::post_report::post_report;
 use crate::citizen::evidence::post_evidence;
 use crate::citizen::form::{get_form, post_form};
 use crate::citizen::guide::{get_guide, get_guides};
-use crate::citizen::proof::post_verify;
+use crate::citizen::proof::{get_verify, post_verify};
 use crate::citizen::receipt::get_receipt;
 use crate::citizen::respond::{get_reported, get_respond, post_respond, post_response};
-use crate::citizen::track::{get_status, get_track, get_withdrawn, post_track, post_withdraw};
+use crate::citizen::track::{get_status, get_track, get_withdraw, get_withdrawn, post_track, post_withdraw};
 
 /// For carriers, on the public listener.
 pub fn public(config: &mut ServiceConfig) {
@@ -90,8 +90,9 @@ fn citizens(config: &mut ServiceConfig) {
         )
         .service(
             web::resource("/verify")
+                .route(web::get().to(get_verify))
                 .route(web::post().to(post_verify))
-                .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("POST"), body) })),
+                .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("GET, POST"), body) })),
         )
         .service(reading("/receipt").route(web::get().to(get_receipt)))
         .service(
@@ -103,8 +104,9 @@ fn citizens(config: &mut ServiceConfig) {
         .service(reading("/status").route(web::get().to(get_status)))
         .service(
             web::resource("/withdraw")
+                .route(web::get().to(get_withdraw))
                 .route(web::post().to(post_withdraw))
-                .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("POST"), body) })),
+                .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("GET, POST"), body) })),
         )
         .service(
             web::resource("/respond")

@@ -1,9 +1,15 @@
 //! Files that reporters add.
 
 use diesel::prelude::*;
+use diesel::sql_types::Binary;
+use uuid::Uuid;
 
+use super::StoreError;
 use super::connection::{Connection, write_transaction};
+use super::reports::{LookUp, find_report};
 use super::schema::{cases, evidence, report_index};
+use crate::domain::report::ReportId;
+use crate::domain::vocabulary::ReportStatus;
 
 /// A sealed file.
 #[derive(Insertable, Queryable, Selectable)]
@@ -30,6 +36,8 @@ pub enum EvidenceAdded {
     Kept,
     /// The report has as many as it may.
     TooMany,
+    /// There is no such report, or it was withdrawn.
+    Gone,
 }
 
 /// Lists places and content tags of a report's files.
@@ -47,9 +55,21 @@ pub fn list_evidence_tags(connection: &mut Connection, report_id: &[u8]) -> Quer
 /// Adds a file at the first free place of its report, of which there are `places`; the row's own place is not looked at.
 ///
 /// # Errors
-/// As the database says; also when another is added at the same time, on PostgreSQL.
-pub fn insert_evidence(connection: &mut Connection, row: EvidenceRow, places: i32) -> QueryResult<EvidenceAdded> {
+/// As the database says.
+pub fn add_evidence(
+    connection: &mut Connection,
+    id: ReportId,
+    owner: Uuid,
+    row: EvidenceRow,
+    places: i32,
+) -> Result<EvidenceAdded, StoreError> {
     write_transaction(connection, |connection| {
+        lock_evidence(connection, &row.report_id)?;
+        // What was taken back gets nothing more.
+        match find_report(connection, id, owner.as_bytes())? {
+            LookUp::Found(report) if report.status != ReportStatus::Withdrawn => {}
+            LookUp::Found(_) | LookUp::NotFound | LookUp::TooFarBehind => return Ok(EvidenceAdded::Gone),
+        }
         let kept = list_evidence_tags(connection, &row.report_id)?;
         if kept.iter().any(|(_, tag)| *tag == row.content_tag) {
             return Ok(EvidenceAdded::Kept);
@@ -57,10 +77,20 @@ pub fn insert_evidence(connection: &mut Connection, row: EvidenceRow, places: i3
         let Some(place) = (1..=places).find(|place| kept.iter().all(|(taken, _)| taken != place)) else {
             return Ok(EvidenceAdded::TooMany);
         };
-        // The primary key keeps two who found the same place free from both taking it.
         diesel::insert_into(evidence::table).values(EvidenceRow { place, ..row }).execute(connection)?;
         Ok(EvidenceAdded::Kept)
     })
+}
+
+/// Until the end of the transaction, nobody else adds files to this report, nor deletes them. On SQLite a transaction that
+/// writes is alone.
+fn lock_evidence(connection: &mut Connection, report_id: &[u8]) -> QueryResult<()> {
+    if let Connection::Postgresql(session) = connection {
+        diesel::sql_query("SELECT pg_advisory_xact_lock(('x' || encode(substring($1 FOR 8), 'hex'))::bit(64)::bigint)")
+            .bind::<Binary, _>(report_id)
+            .execute(session)?;
+    }
+    Ok(())
 }
 
 /// Deletes the files of a report.
@@ -68,6 +98,7 @@ pub fn insert_evidence(connection: &mut Connection, row: EvidenceRow, places: i3
 /// # Errors
 /// As the database says.
 pub fn delete_evidence(connection: &mut Connection, report_id: &[u8]) -> QueryResult<usize> {
+    lock_evidence(connection, report_id)?;
     diesel::delete(evidence::table.filter(evidence::report_id.eq(report_id))).execute(connection)
 }
 

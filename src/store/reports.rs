@@ -109,7 +109,9 @@ pub struct TrackedCase {
 pub enum TrackLookUp {
     /// There it is.
     Found(Tracked),
-    /// No such receipt, other digits, or withdrawn: nobody can tell which.
+    /// Its reporter's number ends in other digits.
+    OtherDigits,
+    /// No such receipt, or withdrawn.
     NotFound,
     /// The builder lags too far for a sure answer.
     TooFarBehind,
@@ -170,12 +172,18 @@ pub fn find_tracked(
     tag_of: impl Fn(ReportId) -> [u8; 8],
 ) -> Result<TrackLookUp, StoreError> {
     let (candidates, is_too_far) = find_by_receipt(connection, receipt)?;
+    let mut is_there = false;
     for candidate in candidates.into_iter().filter(|candidate| candidate.status != ReportStatus::Withdrawn) {
+        is_there = true;
         if has_track_tag(connection, candidate.seq, &tag_of(candidate.report_id))? {
             return Ok(TrackLookUp::Found(candidate));
         }
     }
-    Ok(if is_too_far { TrackLookUp::TooFarBehind } else { TrackLookUp::NotFound })
+    Ok(match (is_there, is_too_far) {
+        (true, _) => TrackLookUp::OtherDigits,
+        (false, true) => TrackLookUp::TooFarBehind,
+        (false, false) => TrackLookUp::NotFound,
+    })
 }
 
 /// Whether the row at this place was of a number with these last digits. In PostgreSQL an intake node may ask, and not read.

@@ -67,7 +67,8 @@ impl Camara {
                     answer.status = status,
                     "the operator sends no code; look at the address and the token"
                 );
-                SendFault::NotSent
+                // In trouble itself, it may have sent it.
+                if (400..=499).contains(&status) { SendFault::NotSent } else { SendFault::NotKnown }
             }
         })
     }

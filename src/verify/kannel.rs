@@ -1,5 +1,7 @@
 //! Kannel's page `sendsms`, which Jasmin and others have as well.
 
+use std::ops::RangeInclusive;
+
 use hyper::Method;
 use url::Url;
 
@@ -11,6 +13,8 @@ use crate::domain::sms_text::is_gsm;
 
 /// What Kannel answers when it has taken the SMS.
 const TAKEN: u16 = 202;
+/// What it answers when it has refused it: the request, the user, or the number.
+const REFUSED: RangeInclusive<u16> = 400..=499;
 /// `coding` of a text that the GSM alphabet cannot write.
 const UCS2: &str = "2";
 
@@ -47,6 +51,7 @@ impl Kannel {
             return Ok(());
         }
         tracing::error!(answer.status, "kannel does not take a code; look at its user, password and `from`");
-        Err(SendFault::NotSent)
+        // What else it says, as when it is in trouble itself, does not tell whether the SMS goes out all the same.
+        Err(if REFUSED.contains(&answer.status) { SendFault::NotSent } else { SendFault::NotKnown })
     }
 }

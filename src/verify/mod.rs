@@ -42,8 +42,6 @@ pub enum Purpose {
     Withdraw,
     /// Answering to reports about oneself.
     Respond,
-    /// What a partner of ours wants it for.
-    Partner,
 }
 
 impl Purpose {
@@ -52,7 +50,6 @@ impl Purpose {
             Self::Report => "report",
             Self::Withdraw => "withdraw",
             Self::Respond => "respond",
-            Self::Partner => "partner",
         }
     }
 }

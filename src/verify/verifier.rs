@@ -14,7 +14,7 @@ use crate::config::verify::SenderKind;
 use crate::crypto::key_ring::KeyRing;
 use crate::domain::clock::{Clock, MICROS_PER_SECOND, Moment};
 use crate::domain::msisdn::{self, HomeCountry, Msisdn};
-use crate::fast::codes::{CodeTry, SALT_BYTES, SendLimit, Sends, Tried};
+use crate::fast::codes::{CodeTry, CountLimit, SALT_BYTES, Taken, Tried};
 use crate::fast::{FastState, NotReached};
 use crate::telemetry::metrics::Metrics;
 
@@ -35,7 +35,7 @@ const CODE_MAX_CHARACTERS: usize = 10;
 /// How often a code is read again that another replaces meanwhile.
 const READS_MAX: u32 = 3;
 
-/// Sends codes and checks them.
+/// Taken codes and checks them.
 pub struct Verifier {
     sender: SmsSender,
     fast: Arc<FastState>,
@@ -96,14 +96,15 @@ impl Verifier {
         self.serves_partners
     }
 
-    /// Sends a code, which takes the place of the one before.
+    /// Taken a code, which takes the place of the one before.
     ///
     /// # Errors
     /// [`NotSent`]. A refused one counts in no limit.
     pub async fn send_code(&self, asked: &AskedCode) -> Result<SentCode, NotSent> {
         let key = self.key_of(asked.number, asked.purpose);
-        let asker = Asker::Client(asked.client, asked.has_worked);
-        Ok(self.send(&key, asked.number, &wording::template(asked.language), asker).await?)
+        let AskedCode { client, has_worked, purpose, .. } = *asked;
+        let asker = Asker::Citizen { client, has_worked, is_report: purpose == Purpose::Report };
+        Ok(self.send(&key, asked.number, &wording::template(asked.language, purpose), asker).await?)
     }
 
     /// Whether this is the code that was sent last for this number and purpose. It is good once.
@@ -118,14 +119,6 @@ impl Verifier {
         self.ring.code_tag(&[b"code", purpose.as_str().as_bytes(), number.e164().as_bytes()])
     }
 
-    /// The time for the fast state: its own, but in tests that turn the clock.
-    fn fast_now(&self) -> Option<Moment> {
-        match self.clock {
-            Clock::System => None,
-            Clock::Mock(_) => Some(self.clock.now()),
-        }
-    }
-
     fn is_sent_to(&self, number: Msisdn) -> bool {
         let e164 = number.e164();
         self.countries.iter().any(|country| msisdn::parse_reporter(e164.as_str(), *country) == Ok(number))
@@ -134,7 +127,7 @@ impl Verifier {
 
 /// Sending.
 impl Verifier {
-    /// Sends a code that is kept under this key, in this text.
+    /// Taken a code that is kept under this key, in this text.
     pub(super) async fn send(
         &self,
         key: &[u8; 16],
@@ -169,12 +162,12 @@ impl Verifier {
             return Err(NotSentForPartner::Unavailable { retry_after_s: BUSY_RETRY_S });
         };
         let limits = self.limits.of(&self.ring, number, asker);
-        match self.fast.take_sends(&limits, self.fast_now()).await? {
-            Sends::Taken => {}
-            Sends::Full { limit, retry_after_s } => {
+        match self.fast.take_sends(&limits, self.clock.turned()).await? {
+            Taken::Yes => {}
+            Taken::Full { limit, retry_after_s } => {
                 return Err(NotSentForPartner::Full { of: limit_of(limit), retry_after_s });
             }
-            Sends::NoRoom => return Err(NotSentForPartner::Unavailable { retry_after_s: FULL_RETRY_S }),
+            Taken::NoRoom => return Err(NotSentForPartner::Unavailable { retry_after_s: FULL_RETRY_S }),
         }
         let good_until = Moment(self.clock.now().0 + i64::from(CODE_TTL_S) * MICROS_PER_SECOND);
         match self.make_and_send(key, number, template, good_until).await {
@@ -207,9 +200,9 @@ impl Verifier {
     }
 
     /// Gives back what was counted when for certain nothing was sent; what may have cost stays counted.
-    async fn not_sent(&self, fault: SendFault, limits: &[SendLimit]) -> NotSentForPartner {
+    async fn not_sent(&self, fault: SendFault, limits: &[CountLimit]) -> NotSentForPartner {
         if fault != SendFault::NotKnown {
-            self.fast.give_back_sends(limits, self.fast_now()).await;
+            self.fast.give_back_sends(limits, self.clock.turned()).await;
         }
         match fault {
             SendFault::NotSent | SendFault::NotKnown => {
@@ -255,7 +248,7 @@ impl Verifier {
     }
 
     async fn try_once(&self, key: &[u8; 16], salt: &[u8; SALT_BYTES], code_try: CodeTry) -> Result<Tried, NotReached> {
-        self.fast.try_code(key, salt, code_try, self.limits.tries, self.fast_now()).await
+        self.fast.try_code(key, salt, code_try, self.limits.tries, self.clock.turned()).await
     }
 
     /// Counted as wrong before the operator is asked, so that many at once are not more tries than one after another; and

@@ -135,9 +135,9 @@ async fn a_code_goes_out_by_kannel() {
     let asked = AskedCode { number, purpose, client, language, has_worked: true };
     gate.verifier.send_code(&asked).await.unwrap();
     let got = tokio::task::block_in_place(|| kannel.receive());
-    let said = got.strip_prefix("156 +84912345678 text Ma xac nhan cua ban: ");
+    let said = got.strip_prefix("156 +84912345678 text Ma de gui bao cao: ");
     let (code, rest) = said.and_then(|said| said.split_once('.')).unwrap_or_else(|| panic!("another SMS: {got}"));
-    assert_eq!(rest, " Ma co hieu luc 10 phut. Khong dua ma nay cho bat ky ai, ke ca nguoi xung la can bo.");
+    assert_eq!(rest, " Co hieu luc 10 phut. Khong dua ma nay cho bat ky ai, ke ca nguoi xung la can bo.");
     gate.verifier.check_code(number, purpose, code).await.unwrap();
 
     let text = "Mã của bạn ở cổng: {{code}}";

@@ -386,7 +386,7 @@ async fn an_intake_node_has_every_page_and_reads_no_more_for_it() {
     let intake = intake_node_with(&database, &carrier, &keys, |config| sms.use_as_kannel(config)).await;
     let visitor = Visitor::of(&intake);
     let page = visitor.report(&sms, &[]).await;
-    let sent = visitor.post_files("/evidence", &[("lang", "en"), ("r", &page.field("r"))], &[b"%PDF-1"]).await;
+    let sent = visitor.post_files(&page.files_go_to(), &[], &[b"%PDF-1"]).await;
     visitor.follow(sent).await.expect(200);
     review.wait_until_built().await;
 

@@ -59,6 +59,7 @@ mod msisdn_differential;
 mod openapi;
 mod pages_browser;
 mod pages_evidence;
+mod pages_kannel;
 mod pages_report;
 mod pages_track;
 mod quotas_shared;

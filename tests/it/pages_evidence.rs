@@ -21,8 +21,7 @@ async fn spawn(engine: Engine) -> (TestApp, SmsGateway) {
 }
 
 async fn send(visitor: &Visitor<'_>, receipt: &Page, files: &[&[u8]]) -> Page {
-    let sealed = receipt.field("r");
-    let sent = visitor.post_files("/evidence", &[("lang", "en"), ("r", &sealed)], files).await;
+    let sent = visitor.post_files(&receipt.files_go_to(), &[], files).await;
     visitor.follow(sent).await
 }
 
@@ -59,6 +58,26 @@ on_every_engine! {
         let page = send(&visitor, &receipt, &[b"%PDF-1", b"%PDF-2"]).await.expect(422);
         assert_eq!(page.faults(), ["file"]);
         assert_eq!(kept(&app).await.len(), 3);
+    }
+
+    async fn of_many_files_at_once_none_is_lost_and_no_more_than_three_are_kept(engine: Engine) {
+        let (app, sms) = spawn(engine).await;
+        let visitor = Visitor::of(&app);
+        let receipt = visitor.report(&sms, &[]).await;
+        let address = receipt.files_go_to();
+        let send = async |file: &[u8]| {
+            // Somebody else's turn is waited for.
+            loop {
+                let page = visitor.post_files(&address, &[], &[file]).await;
+                if page.status != 503 {
+                    return page.expect(303).location.unwrap().contains("kept=1");
+                }
+            }
+        };
+        let (a, b, c, d, e) =
+            tokio::join!(send(b"%PDF-1"), send(b"%PDF-2"), send(b"%PDF-3"), send(b"%PDF-4"), send(b"%PDF-5"));
+        let kept_of = [a, b, c, d, e].into_iter().filter(|is_kept| *is_kept).count();
+        assert_eq!((kept_of, kept(&app).await.len()), (3, 3));
     }
 
     async fn files_go_with_their_report(engine: Engine) {
@@ -100,6 +119,6 @@ async fn what_is_none_of_the_kinds_or_too_large_is_refused_and_harms_no_other() 
     let page = send(&visitor, &receipt, &[&too_large]).await.expect(422);
     assert!(page.html.contains("more than 5 MB"), "{}", page.html);
     assert_eq!(kept(&app).await.len(), 2);
-    let forged = visitor.post_files("/evidence", &[("r", "AAAA")], &[PDF]).await.expect(303);
+    let forged = visitor.post_files("/evidence?r=AAAA", &[], &[PDF]).await.expect(303);
     assert!(forged.location.unwrap().starts_with("/track"));
 }

@@ -8,6 +8,8 @@ use spamgate::config::Config;
 use crate::support::{Engine, SmsGateway, TestApp, Visitor, on_every_engine};
 
 const NUMBER: &str = "+84912345678";
+/// How often it is asked for one number in ten minutes whether its SMS came.
+const SMS_LOOKS_PER_NUMBER: usize = 20;
 const FIFTEEN_MINUTES: Duration = Duration::from_secs(15 * 60);
 
 async fn spawn_with(engine: Engine, change: impl FnOnce(&mut Config)) -> (TestApp, SmsGateway) {
@@ -91,7 +93,7 @@ on_every_engine! {
         let sealed = full.field("sealed");
         let fields = [("lang", "en"), ("sealed", sealed.as_str()), ("action", "by_sms")];
         assert!(visitor.post("/verify", &fields).await.expect(200).html.contains("has not come yet"));
-        for (from, text) in [("0912345679", words), ("0912345678", "XN 000000")] {
+        for (from, text) in [("0912345679", words), ("0912345678", "XN 00000000")] {
             forward_sms(&app, from, text).await;
             visitor.post("/verify", &fields).await.expect(200);
         }
@@ -99,6 +101,45 @@ on_every_engine! {
         let stored = visitor.post("/verify", &fields).await;
         visitor.follow(stored).await.receipt();
         assert_eq!(app.journal_rows(), 1);
+        // Used up: the other of two clicks, and whoever has changed the rest meanwhile.
+        let stored = visitor.post("/verify", &fields).await;
+        visitor.follow(stored).await.receipt();
+        assert_eq!(app.journal_rows(), 1);
+        let mut statuses = Vec::new();
+        for _ in 0..SMS_LOOKS_PER_NUMBER {
+            statuses.push(visitor.post("/verify", &fields).await.status);
+        }
+        assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 5, "guessing ends: {statuses:?}");
+    }
+
+    async fn who_has_typed_too_many_wrong_codes_can_send_an_sms(engine: Engine) {
+        let (app, sms) = spawn(engine).await;
+        let visitor = Visitor::of(&app);
+        let asked = visitor.send(&visitor.fill_in(&[]).await).await.expect(200);
+        let code = sms.code_for(NUMBER);
+        let wrong = if code == "000000" { "000001" } else { "000000" };
+        let mut sealed = asked.field("sealed");
+        for status in [422, 422, 422, 422, 422, 429] {
+            let page = visitor.post("/verify", &[("lang", "en"), ("sealed", &sealed), ("code", wrong)]).await.expect(status);
+            sealed = page.field("sealed");
+            assert_eq!(page.html.contains("XN "), status == 429);
+        }
+        visitor.post("/verify", &[("sealed", &sealed), ("code", &code)]).await.expect(429);
+        assert_eq!(app.journal_rows(), 0);
+    }
+
+    async fn a_draft_is_good_for_an_hour_whatever_pages_it_goes_through(engine: Engine) {
+        let (app, sms) = spawn(engine).await;
+        let visitor = Visitor::of(&app);
+        let mut sealed = visitor.send(&visitor.fill_in(&[]).await).await.expect(200).field("sealed");
+        sms.code_for(NUMBER);
+        for _ in 0..5 {
+            app.advance(Duration::from_secs(11 * 60));
+            // The code has run out; what was typed has not.
+            sealed = visitor.post("/verify", &[("sealed", &sealed), ("code", "000000")]).await.expect(422).field("sealed");
+        }
+        app.advance(Duration::from_secs(5 * 60 + 1));
+        visitor.post("/verify", &[("sealed", &sealed), ("code", "000000")]).await.expect(410);
     }
 
     async fn while_nothing_can_be_stored_the_proof_is_kept_for_another_try(engine: Engine) {
@@ -123,6 +164,60 @@ on_every_engine! {
         let cases = app.cases().await;
         assert_eq!(cases.iter().map(|case| (case.reports, case.voices, case.web)).collect::<Vec<_>>(), [(2, 2, 2)]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_cookie_each_form_leads_to_an_address_that_is_its_readers_alone() {
+    let (app, sms) = spawn(Engine::Memory).await;
+    let (visitor, other, nobody) =
+        (Visitor::with_cookie(&app).await, Visitor::with_cookie(&app).await, Visitor::of(&app));
+    // What has to be mended stands at its field, with what was typed.
+    let faulty = visitor.send(&visitor.fill_in(&[("sender", ""), ("category", "")]).await).await.expect(303);
+    let address = faulty.location.clone().unwrap();
+    for _ in 0..2 {
+        let mended = visitor.get(&address).await.expect(200);
+        assert_eq!(mended.faults(), ["sender", "category"]);
+        assert!(mended.html.contains("Vay nhanh lai thap"));
+    }
+    for stranger in [&other, &nobody] {
+        assert!(!stranger.get(&address).await.expect(200).html.contains("Vay nhanh lai thap"));
+    }
+    let asked = visitor.send(&visitor.fill_in(&[]).await).await.expect(303);
+    let address = asked.location.clone().unwrap();
+    assert!(address.starts_with("/verify?") && !address.contains("912345678"), "{address}");
+    let page = visitor.get(&address).await.expect(200);
+    assert!(page.html.contains("Vay nhanh lai thap") && page.html.contains("0912 345 678"));
+    for stranger in [&other, &nobody] {
+        stranger.get(&address).await.expect(400);
+    }
+    let sealed = page.field("sealed");
+    let wrong = visitor.post("/verify", &[("lang", "en"), ("sealed", &sealed), ("code", "000000")]).await;
+    let wrong = visitor.follow(wrong).await.expect(200);
+    assert_eq!(wrong.faults(), ["code"]);
+    let change = visitor.post("/verify", &[("lang", "en"), ("sealed", &sealed), ("action", "change")]).await;
+    assert!(visitor.follow(change).await.expect(200).html.contains("Vay nhanh lai thap"));
+    let code = sms.code_for(NUMBER);
+    let stolen = [("lang", "en"), ("sealed", sealed.as_str()), ("code", code.as_str())];
+    other.post("/verify", &stolen).await.expect(400);
+    let stored = visitor.post("/verify", &stolen).await.expect(303);
+    let receipt_at = stored.location.clone().unwrap();
+    let receipt = visitor.follow(stored).await.expect(200).receipt();
+    for stranger in [&other, &nobody] {
+        assert!(stranger.get(&receipt_at).await.expect(303).location.unwrap().starts_with("/track"));
+    }
+    // Going back: the page is there, and its code leads to the same receipt.
+    visitor.get(&address).await.expect(200);
+    let again = visitor.post("/verify", &stolen).await;
+    assert_eq!(visitor.follow(again).await.receipt(), receipt);
+    let missed = [("lang", "en"), ("receipt", receipt.as_str()), ("digits", "0000")];
+    let missed = visitor.post("/track", &missed).await;
+    let missed = visitor.follow(missed).await.expect(200);
+    assert!(missed.html.contains("id=\"track-error\"") && missed.html.contains(&receipt), "{}", missed.html);
+    let found = visitor.post("/track", &[("lang", "en"), ("receipt", &receipt), ("digits", "5678")]).await;
+    let status_at = found.location.clone().unwrap();
+    visitor.follow(found).await.expect(200);
+    assert!(other.get(&status_at).await.expect(303).location.unwrap().starts_with("/track"));
+    assert_eq!(app.journal_rows(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

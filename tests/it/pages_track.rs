@@ -14,8 +14,12 @@ const REPORTER: &str = "0912345678";
 const NUMBER: &str = "+84912345678";
 const SENDER: &str = "0985931054";
 const SENDERS_NUMBER: &str = "+84985931054";
-/// Looks for one receipt in a day.
-const LOOKS_PER_RECEIPT: usize = 20;
+/// Wrong digits for one receipt in a day.
+const WRONG_DIGITS_PER_RECEIPT: usize = 20;
+/// Looks of one address in an hour that found nothing.
+const MISSES_PER_CLIENT: usize = 60;
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const BUILT_WITHIN: Duration = Duration::from_secs(10);
 
 async fn spawn(engine: Engine) -> (TestApp, SmsGateway) {
@@ -71,10 +75,31 @@ on_every_engine! {
         for text in ["", "ABC", "00000000000U"] {
             look(&visitor, text, "5678").await.expect(422);
         }
-        for _ in 1..LOOKS_PER_RECEIPT {
+        for _ in 0..30 {
+            look(&visitor, &receipt, "5678").await.expect(303);
+        }
+        for _ in 1..WRONG_DIGITS_PER_RECEIPT {
             look(&visitor, &receipt, "0001").await.expect(404);
         }
-        look(&visitor, &receipt, "5678").await.expect(429);
+        let closed = look(&visitor, &receipt, "5678").await.expect(404);
+        assert_eq!(shown(&wrong, &receipt), shown(&closed, &receipt).replace("5678", ""), "as if it were not there");
+        app.advance(DAY);
+        look(&visitor, &receipt, "5678").await.expect(303);
+    }
+
+    async fn who_misses_often_comes_back_in_an_hour_and_nobody_elses_looks_are_touched(engine: Engine) {
+        let (app, sms) = spawn(engine).await;
+        let visitor = Visitor::of(&app);
+        let receipt = visitor.report(&sms, &[]).await.receipt();
+        let taken = app.post(&report("r-1").with("reporter", REPORTER)).await.expect_status(201);
+        let other = taken.json["receipt"].as_str().unwrap();
+        for _ in 0..MISSES_PER_CLIENT {
+            look(&visitor, other, "0000").await.expect(404);
+        }
+        let full = look(&visitor, &receipt, "5678").await.expect(429);
+        assert_eq!(full.retry_after, Some(3_600));
+        app.advance(HOUR);
+        look(&visitor, &receipt, "5678").await.expect(303);
     }
 
     async fn a_withdrawal_takes_a_code_to_the_number_and_nothing_counts_after_it(engine: Engine) {
@@ -97,6 +122,23 @@ on_every_engine! {
         wait_until("it counts no more", BUILT_WITHIN, async || app.cases().await.is_empty()).await;
         look(&visitor, &receipt, "5678").await.expect(404);
         assert_eq!(confirm(&code).await.expect(303).location.as_deref(), Some("/withdrawn?lang=en"), "the other of two clicks");
+    }
+
+    async fn a_withdrawal_that_cannot_be_stored_keeps_its_proof(engine: Engine) {
+        let (app, sms) = spawn(engine).await;
+        let visitor = Visitor::of(&app);
+        let receipt = visitor.report(&sms, &[]).await.receipt();
+        app.wait_until_built().await;
+        let found = look(&visitor, &receipt, "5678").await;
+        let status = visitor.follow(found).await.expect(200);
+        let asked = visitor.post("/withdraw", &[("s", &status.field("s")), ("number", REPORTER)]).await.expect(200);
+        app.stop_storing();
+        let code = sms.code_for(NUMBER);
+        let again = visitor.post("/withdraw", &[("sealed", &asked.field("sealed")), ("code", &code)]).await.expect(503);
+        assert!(again.html.contains("action=\"/withdraw\"") && !again.html.contains("name=\"code\""));
+        visitor.post("/withdraw", &[("sealed", &again.field("sealed"))]).await.expect(503);
+        let as_a_report = [("sealed", &*again.field("sealed")), ("code", "000000")];
+        visitor.post("/verify", &as_a_report).await.expect(400);
     }
 
     async fn who_holds_a_reported_number_sees_how_many_and_answers_once(engine: Engine) {
@@ -129,7 +171,8 @@ on_every_engine! {
         let stored = answer(&case, "It was not me").await;
         let stored = visitor.follow(stored).await.expect(200);
         assert!(stored.html.contains("Your answer stands in the case") && !stored.html.contains("It was not me"));
-        answer(&case, "Something else").await.expect(303);
+        let second = answer(&case, "Something else").await.expect(303);
+        assert!(!second.location.unwrap().contains("stored=yes"), "it is not said to stand there");
         let reference = app.only_case().await.reference;
         let (id, body, _) = find_response(&mut app.connection(), &reference).unwrap().unwrap();
         let keys = load_or_make(&app.keys(), &[], true).unwrap();

@@ -122,7 +122,7 @@ on_both_fast_states! {
         let code = codes.code(NUMBER).await;
         codes.code(OTHER_NUMBER).await;
         let verifier = &codes.gate.verifier;
-        for purpose in [Purpose::Withdraw, Purpose::Respond, Purpose::Partner] {
+        for purpose in [Purpose::Withdraw, Purpose::Respond] {
             assert_eq!(verifier.check_code(msisdn(NUMBER), purpose, &code).await, Err(CodeFault::Expired));
         }
         if codes.sms.code_for(OTHER_NUMBER) != code {
@@ -218,6 +218,12 @@ on_both_fast_states! {
         for number in 0..=per_hour {
             let _ = codes.gate.verifier.send_code(&asked(&format!("+8491{number:07}"), client(2_000 + number))).await;
         }
+        // A tenth is left for who takes a report back.
+        assert_eq!(codes.sms.sent().len(), usize::try_from(per_hour).unwrap() * 9 / 10);
+        for number in 0..=per_hour / 10 {
+            let withdrawal = AskedCode { purpose: Purpose::Withdraw, ..asked(&format!("+8491{:07}", 20_000 + number), client(3_000 + number)) };
+            let _ = codes.gate.verifier.send_code(&withdrawal).await;
+        }
         assert_eq!(codes.sms.sent().len(), usize::try_from(per_hour).unwrap());
         let other_prefix = codes.gate.verifier.send_code(&asked("+84981234567", client(5_000))).await;
         assert!(other_prefix.is_ok());
@@ -252,7 +258,7 @@ on_both_fast_states! {
     }
 
     async fn an_address_has_ten_an_hour_and_three_without_work(engine: Engine) {
-        let codes = Codes::by_kannel(engine, |_| {}).await;
+        let codes = Codes::by_kannel(engine, |config| config.verify.client_per_hour = NonZeroU32::new(10).unwrap()).await;
         let send = async |place: u32, client: IpAddr, has_worked: bool| {
             let asked = AskedCode { has_worked, ..asked(&format!("+8491{place:07}"), client) };
             codes.gate.verifier.send_code(&asked).await
@@ -269,6 +275,15 @@ on_both_fast_states! {
         assert_eq!(send(10, of_net(10), true).await, full);
         assert!(send(10, of_net(1 << 64), true).await.is_ok(), "another /64");
         assert!(send(11, client(1), true).await.is_ok());
+        // A /48 has sixteen times as many, over all its /64.
+        let mut sent = 11;
+        for network in 2..20_u32 {
+            for place in 0..10 {
+                let outcome = send(100 + network * 10 + place, of_net(u128::from(network) << 64), true).await;
+                sent += usize::from(outcome.is_ok());
+            }
+        }
+        assert_eq!(sent, 160);
         codes.app.advance(HOUR);
         assert!(send(12, of_net(12), true).await.is_ok());
     }
@@ -294,6 +309,15 @@ on_both_fast_states! {
         }
         codes.sms.answer("202 Accepted", "3: Queued for later delivery");
         assert!(codes.send(NUMBER).await.is_ok());
+    }
+
+    async fn what_may_have_been_sent_stays_counted(engine: Engine) {
+        let codes = Codes::by_kannel(engine, |_| {}).await;
+        for (status, body) in [("500 Internal Server Error", ""), ("503 Service Unavailable", ""), ("202 Accepted", "what?")] {
+            codes.sms.answer(status, body);
+            assert!(matches!(codes.send(NUMBER).await, Err(NotSent::Unavailable { .. })));
+        }
+        assert_eq!(codes.send(NUMBER).await, Err(NotSent::Full { retry_after_s: 600 }));
     }
 
     async fn an_operators_code_is_good_once(engine: Engine) {
@@ -364,7 +388,7 @@ async fn what_kannel_is_told() {
     let sms = codes.sms.sent().remove(0);
     let told: Vec<String> = sms.parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let text = format!(
-        "text=Ma xac nhan cua ban: {code}. Ma co hieu luc 10 phut. Khong dua ma nay cho bat ky ai, ke ca nguoi xung la can bo."
+        "text=Ma de gui bao cao: {code}. Co hieu luc 10 phut. Khong dua ma nay cho bat ky ai, ke ca nguoi xung la can bo."
     );
     let expected = ["charset=UTF-8", "from=156", "password=pass&word", &text, "to=+84912345678", "username=spamgate"];
     assert_eq!(told, expected);
@@ -431,7 +455,11 @@ async fn who_reads_redis_finds_no_number_no_address_and_no_code() {
 async fn a_cluster_keeps_codes_and_limits_as_well() {
     let cluster = Arc::new(RedisCluster::start());
     let sms = SmsGateway::start().await;
-    let app = TestApp::spawn_beside_with(&cluster, |config| sms.use_as_kannel(config)).await;
+    let few = |config: &mut Config| {
+        sms.use_as_kannel(config);
+        config.verify.client_per_hour = NonZeroU32::new(10).unwrap();
+    };
+    let app = TestApp::spawn_beside_with(&cluster, few).await;
     let gate = app.gate();
     for place in 0..5 {
         let number = format!("+8491{place:07}");

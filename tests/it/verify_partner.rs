@@ -7,7 +7,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use spamgate::config::Config;
 use spamgate::domain::carrier::Scopes;
+use spamgate::domain::msisdn::Msisdn;
+use spamgate::domain::vocabulary::Language;
 use spamgate::enrol::Terms;
+use spamgate::verify::{AskedCode, Purpose};
 
 use crate::support::{AnyRedis, Carrier, Engine, RedisServer, SmsGateway, TestApp};
 
@@ -177,6 +180,14 @@ on_both_fast_states! {
             partner.send(number).await.expect_fault(403, "ONE_TIME_PASSWORD_SMS.PHONE_NUMBER_NOT_ALLOWED");
         }
         assert_eq!(partner.sms.sent().len(), 4);
+        let asked = AskedCode {
+            number: Msisdn::from_e164("+84912345670").unwrap(),
+            purpose: Purpose::Report,
+            client: [192, 0, 2, 1].into(),
+            language: Language::Vi,
+            has_worked: true,
+        };
+        assert!(partner.app.gate().verifier.send_code(&asked).await.is_ok(), "what partners use up is theirs");
     }
 }
 

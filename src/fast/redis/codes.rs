@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::keys::SlotTag;
 use crate::domain::clock::{MICROS_PER_DAY, Moment};
 use crate::fast::NotReached;
-use crate::fast::codes::{CodeTry, SALT_BYTES, SendLimit, Sends, Tried, TryLimit, whole_seconds};
+use crate::fast::codes::{CodeTry, CountLimit, SALT_BYTES, Taken, Tried, TryLimit, whole_seconds};
 
 /// Adds a moment as the scripts read it: empty for the server's own time.
 fn add_moment(command: &mut Cmd, now: Option<Moment>) {
@@ -18,10 +18,10 @@ fn add_moment(command: &mut Cmd, now: Option<Moment>) {
 }
 
 impl RedisState {
-    /// See [`crate::fast::FastState::take_sends`]; with `step` -1 they are given back.
-    pub async fn count_sends(&self, limits: &[SendLimit], step: i32, now: Option<Moment>) -> Result<Sends, NotReached> {
-        let mut lease = self.link.lease(SlotTag::SENDS).ok_or(NotReached)?;
-        let keys: Vec<Vec<u8>> = limits.iter().map(|limit| self.keys.sends(&limit.key)).collect();
+    /// See [`crate::fast::FastState::take_sends`] and [`crate::fast::FastState::take_tries`]; with `step` -1 they are given back.
+    pub async fn count(&self, limits: &[CountLimit], step: i32, now: Option<Moment>) -> Result<Taken, NotReached> {
+        let mut lease = self.link.lease(SlotTag::COUNTS).ok_or(NotReached)?;
+        let keys: Vec<Vec<u8>> = limits.iter().map(|limit| self.keys.count(&limit.key)).collect();
         let fill = |command: &mut Cmd| {
             add_moment(command, now);
             command.arg(step);
@@ -29,12 +29,12 @@ impl RedisState {
                 command.arg(limit.max).arg(limit.window_s);
             });
         };
-        let answer = self.count_sends_script.call::<(i64, usize)>(&mut lease.connection, &keys, fill);
+        let answer = self.count_script.call::<(i64, usize)>(&mut lease.connection, &keys, fill);
         let answer = tokio::time::timeout(self.asker.timeout, answer).await;
         match self.take_answer(&lease, answer)? {
-            (0, _) => Ok(Sends::Taken),
+            (0, _) => Ok(Taken::Yes),
             (wait @ 1..=MICROS_PER_DAY, place) => {
-                Ok(Sends::Full { limit: place.saturating_sub(1), retry_after_s: whole_seconds(wait) })
+                Ok(Taken::Full { limit: place.saturating_sub(1), retry_after_s: whole_seconds(wait) })
             }
             _ => {
                 self.link.report_failure(&lease, Failure::Data);

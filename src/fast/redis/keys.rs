@@ -25,8 +25,8 @@ pub(super) struct Keys {
 pub(super) struct SlotTag(u16);
 
 impl SlotTag {
-    /// The tag of all counts of SMS: one script looks at several of them. They are few, and bounded by themselves.
-    pub(super) const SENDS: Self = Self(0x5e4d);
+    /// The tag of all counts of SMS and of tries: one script looks at several of them. They are few, and bounded by themselves.
+    pub(super) const COUNTS: Self = Self(0x5e4d);
 
     /// The tag of a reporter. The quota key is made of a MAC, so all tags are as likely.
     pub(super) fn of(probe: &Probe) -> Self {
@@ -112,9 +112,9 @@ impl Keys {
         self.key(SlotTag::of_reporter(code), b"tries:", code)
     }
 
-    /// The key of a count of SMS.
-    pub(super) fn sends(&self, name: &[u8; 16]) -> Vec<u8> {
-        self.key(SlotTag::SENDS, b"sends:", name)
+    /// The key of a count.
+    pub(super) fn count(&self, name: &[u8; 16]) -> Vec<u8> {
+        self.key(SlotTag::COUNTS, b"count:", name)
     }
 
     /// For each group of slots a key that lies in it, to find out whether one can write there.

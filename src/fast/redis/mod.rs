@@ -70,7 +70,7 @@ pub struct RedisState {
     questions: Option<Arc<Questions>>,
     jobs: Arc<JobQueue>,
     lease_script: LuaScript,
-    count_sends_script: LuaScript,
+    count_script: LuaScript,
     try_code_script: LuaScript,
     tasks: Vec<JoinHandle<()>>,
     local: MemoryState,
@@ -107,21 +107,9 @@ impl RedisState {
         }
         let lease_script = LuaScript::new(include_str!("../scripts/lease.lua"));
         let replace = LuaScript::new(include_str!("../scripts/replace.lua"));
-        let count_sends_script = LuaScript::new(include_str!("../scripts/count_sends.lua"));
+        let count_script = LuaScript::new(include_str!("../scripts/count.lua"));
         let try_code_script = LuaScript::new(include_str!("../scripts/try_code.lua"));
-        Self {
-            link,
-            keys,
-            asker,
-            replace,
-            questions,
-            jobs,
-            lease_script,
-            count_sends_script,
-            try_code_script,
-            tasks,
-            local,
-        }
+        Self { link, keys, asker, replace, questions, jobs, lease_script, count_script, try_code_script, tasks, local }
     }
 
     /// See [`super::FastState::admit`].

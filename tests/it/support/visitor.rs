@@ -13,6 +13,8 @@ pub struct Page {
     /// Where a redirect leads.
     pub location: Option<String>,
     pub retry_after: Option<u64>,
+    /// A cookie that came with it, without its attributes.
+    pub cookie: Option<String>,
     pub html: String,
 }
 
@@ -23,14 +25,22 @@ impl Page {
         assert_ne!(status, 500);
         assert_eq!(header("cache-control").as_deref(), Some("no-store"));
         assert_eq!(header("referrer-policy").as_deref(), Some("no-referrer"));
-        assert_eq!(header("set-cookie"), None);
+        // For this host, by TLS, and as long as the browser runs.
+        let cookie = header("set-cookie").map(|cookie| {
+            let (pair, rest) = cookie.split_once("; ").unwrap();
+            assert!(
+                pair.starts_with("__Host-") && rest.starts_with("Path=/; Secure; HttpOnly; SameSite=Lax"),
+                "{cookie}"
+            );
+            pair.to_owned()
+        });
         if status != 303 {
             assert_eq!(header("content-type").as_deref(), Some("text/html; charset=utf-8"));
             assert_eq!(header("content-security-policy").as_deref(), Some(CONTENT_SECURITY_POLICY));
             assert_eq!(header("x-content-type-options").as_deref(), Some("nosniff"));
         }
         let (location, retry_after) = (header("location"), header("retry-after").map(|value| value.parse().unwrap()));
-        let page = Self { status, location, retry_after, html: response.text().await.unwrap() };
+        let page = Self { status, location, retry_after, cookie, html: response.text().await.unwrap() };
         if matches!(status, 429 | 503) {
             assert!(page.retry_after.is_some() || page.html.contains("name=\"sealed\""), "{}", page.html);
         }
@@ -58,6 +68,12 @@ impl Page {
         marks.map(|rest| rest.split('"').next().unwrap().trim_end_matches("-error").to_owned()).collect()
     }
 
+    /// Where the form of a receipt sends its files.
+    pub fn files_go_to(&self) -> String {
+        let (_, rest) = self.html.split_once("action=\"/evidence").expect("a form for files");
+        format!("/evidence{}", rest.split('"').next().unwrap().replace("&amp;", "&").replace("&#38;", "&"))
+    }
+
     /// The receipt code that it shows.
     pub fn receipt(&self) -> String {
         let (_, rest) = self.html.split_once("id=\"receipt-code\">").expect("a receipt");
@@ -77,6 +93,14 @@ impl<'a> Visitor<'a> {
     pub fn of(app: &'a TestApp) -> Self {
         let client = reqwest::Client::builder().redirect(Policy::none()).build().unwrap();
         Self { app, client, headers: BTreeMap::new() }
+    }
+
+    /// The same with a browser that keeps a cookie.
+    pub async fn with_cookie(app: &'a TestApp) -> Self {
+        let mut visitor = Self::of(app);
+        let cookie = visitor.get("/").await.cookie.expect("the first page gives a cookie");
+        visitor.headers.insert("cookie", cookie);
+        visitor
     }
 
     pub async fn get(&self, path: &str) -> Page {

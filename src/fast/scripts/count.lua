@@ -1,4 +1,4 @@
--- Counts an SMS everywhere, or nowhere when one of the counts is full; or counts one no more. KEYS: the counts; they share a
+-- Counts one everywhere, or nowhere when one of the counts is full; or counts one no more. KEYS: the counts; they share a
 -- slot. ARGV: microseconds since 1970 (empty: this server's time), 1 or -1, and for each count how many there may be and in
 -- how many seconds. Answers {0, 0} when counted, else the microseconds until there is room in
 -- all, and the place of the count that stays full longest, from 1.

@@ -1,0 +1,58 @@
+//! The cookie that makes what an address carries its reader's alone: whoever else learns the address sees nothing by it.
+//!
+//! It says nothing of its reader but that it is the same browser as before, is forgotten with the browser, and nothing needs
+//! it: without it a page is the answer to the form that was sent, as it always was, and cannot be gone back to.
+
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+
+/// `__Host-`: of this host alone, and by TLS alone (a browser takes this machine itself for as safe).
+const NAME: &str = "__Host-visit";
+const HOLDER_BYTES: usize = 16;
+
+/// What its browser alone has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Holder([u8; HOLDER_BYTES]);
+
+impl Holder {
+    /// The one that the browser has sent.
+    #[must_use]
+    pub fn of(request: &HttpRequest) -> Option<Self> {
+        let value = cookie(request, NAME)?;
+        BASE64.decode(value).ok()?.try_into().ok().map(Self)
+    }
+
+    /// What is sealed for it.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Gives the browser one, for as long as it runs. Without random bytes it gets none.
+pub fn give(response: &mut HttpResponse) {
+    let mut bytes = [0; HOLDER_BYTES];
+    if getrandom::fill(&mut bytes).is_ok() {
+        set(response, NAME, &BASE64.encode(bytes), None);
+    }
+}
+
+/// The value of a cookie.
+#[must_use]
+pub fn cookie<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
+    let lists = request.headers().get_all(header::COOKIE).filter_map(|list| list.to_str().ok());
+    let mut pairs = lists.flat_map(|list| list.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
+}
+
+/// Sets a cookie of this host, for so many seconds or as long as the browser runs. No script reads it, and no form of
+/// another site is sent with it.
+pub fn set(response: &mut HttpResponse, name: &str, value: &str, kept_s: Option<u32>) {
+    let kept = kept_s.map(|kept_s| format!("; Max-Age={kept_s}")).unwrap_or_default();
+    let cookie = format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax{kept}");
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}

@@ -1,0 +1,51 @@
+//! What a page that asks for a code says, as its address has it.
+
+use super::Visit;
+use crate::http::texts::Texts;
+
+/// What it says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Said {
+    /// A code was sent just now.
+    Sent,
+    /// What was typed is another one.
+    Wrong,
+    /// It is no more.
+    Expired,
+    /// The network does not know the phone by this number.
+    NotByNetwork,
+}
+
+impl Said {
+    /// The word for an address.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Wrong => "wrong",
+            Self::Expired => "expired",
+            Self::NotByNetwork => "network",
+        }
+    }
+
+    /// What the address of this page has it say: that a code was sent, where it has none of the words.
+    #[must_use]
+    pub fn of(visit: &Visit<'_>) -> Self {
+        let said = visit.value("said");
+        [Self::Wrong, Self::Expired, Self::NotByNetwork]
+            .into_iter()
+            .find(|known| known.word() == said)
+            .unwrap_or(Self::Sent)
+    }
+
+    /// What stands at the field.
+    #[must_use]
+    pub fn fault(self, t: &Texts) -> Option<String> {
+        match self {
+            Self::Sent => None,
+            Self::Wrong => Some(t.of("code-wrong")),
+            Self::Expired => Some(t.of("code-expired")),
+            Self::NotByNetwork => Some(t.of("code-not-by-network")),
+        }
+    }
+}
