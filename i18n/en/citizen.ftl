@@ -106,6 +106,8 @@ draft-expired-title = More than 15 minutes have passed
 draft-expired = The report was not sent, and is kept nowhere. Please fill it in again; it takes a minute.
 
 by-sms-title = Confirm by an SMS of yours
+network-lead = Is this phone on mobile data with that number? Then your network can confirm it at once, without a code. It learns that you use this page, not what you wrote.
+network-go = Confirm by the mobile network
 by-sms-lead = No more codes go to this number at the moment (again in { $time }). You can confirm at once the other way, free of charge:
 by-sms-missing = Your message has not come yet. It mostly takes less than a minute. Please wait a little and press again.
 by-sms-text = Text to { $number }:

@@ -100,6 +100,8 @@ draft-expired-title = Đã quá 15 phút
 draft-expired = Báo cáo chưa được gửi và không còn lưu ở đâu. Hãy điền lại, chỉ mất một phút.
 
 by-sms-title = Xác nhận bằng tin nhắn của bạn
+network-lead = Máy này đang dùng dữ liệu di động của chính số đó? Nhà mạng có thể xác nhận ngay, không cần mã. Nhà mạng chỉ biết bạn dùng trang này, không biết bạn viết gì.
+network-go = Xác nhận qua mạng di động
 by-sms-lead = Chưa gửi mã được nữa tới số này lúc này (thử lại sau { $time }). Bạn có thể xác nhận ngay theo cách khác, miễn phí:
 by-sms-missing = Chưa nhận được tin nhắn của bạn. Thường mất dưới một phút. Hãy đợi một chút rồi bấm lại.
 by-sms-text = Soạn tin gửi { $number }:

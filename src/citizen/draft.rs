@@ -57,6 +57,8 @@ pub struct Draft {
     pub sent_at: i64,
     /// Proof of work was shown with it.
     pub has_worked: bool,
+    /// Its number was proven by the network, not by a code.
+    pub by_network: bool,
 }
 
 /// What has to be mended: the field and the id of the message.
@@ -86,6 +88,7 @@ impl Draft {
             money_lost: visit.value("money_lost") == "yes",
             sent_at: visit.now.0,
             has_worked,
+            by_network: false,
         }
     }
 

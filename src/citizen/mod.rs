@@ -5,6 +5,7 @@
 //!  POST /           form.rs       everything is read; errors stand at their fields; a code goes out (verify/)
 //!                                 └─ what was typed goes back in one hidden field, sealed: nothing is kept (draft.rs)
 //!  POST /verify     proof.rs      the code is right ──► intake/accept.rs ──► 303 /receipt
+//!  GET /network…    network.rs    instead of the code: by the mobile network the phone is on
 //!  GET /receipt     receipt.rs    the code, what comes next; evidence can be added
 //!  GET, POST /track track.rs      receipt and last four digits ──► 303 /status; withdrawal by a code to the number
 //!  GET, POST /respond respond.rs  who holds a reported number sees what is said of it, and can answer once
@@ -20,6 +21,7 @@ pub mod evidence;
 pub mod form;
 pub mod guide;
 pub mod holder;
+pub mod network;
 pub mod pages;
 pub mod proof;
 pub mod receipt;

@@ -84,6 +84,8 @@ pub struct CodePage<'a> {
     pub number: String,
     /// What is wrong with the code that was typed; none when one was sent just now.
     pub fault: Option<String>,
+    /// Where the mobile network proves the number instead.
+    pub by_network: Option<String>,
     /// Whether what was typed can be changed.
     pub can_change: bool,
 }
@@ -106,6 +108,8 @@ pub struct BySmsPage<'a> {
     pub sms_number: &'a str,
     /// When codes are sent again, in words; none when the SMS has not come yet.
     pub again_in: Option<String>,
+    /// Where the mobile network proves the number instead.
+    pub by_network: Option<String>,
 }
 
 /// The number is proven and the report could not be stored.

@@ -10,7 +10,7 @@ use super::pages::{BySmsPage, CodePage, render};
 use super::receipt::ReceiptTold;
 use super::said::Said;
 use super::track::code_fault;
-use super::{Visit, again_page, finish, here, text_id, tries};
+use super::{Visit, again_page, finish, here, network, text_id, tries};
 use crate::crypto::page_seal::{NotOpened, Sealed};
 use crate::domain::mo_syntax::PROOF_DIGITS;
 use crate::domain::msisdn::Msisdn;
@@ -85,14 +85,9 @@ async fn verify(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
         Ok(draft) => draft,
         Err(why) => return not_opened(visit, why),
     };
-    let Ok(submission) = draft.read(&visit.app.region, visit.now) else {
-        // It could be read when it was sealed; meanwhile it has become too old.
-        return show(
-            visit,
-            StatusCode::UNPROCESSABLE_ENTITY,
-            &draft,
-            &draft.read(&visit.app.region, visit.now).err().unwrap_or_default(),
-        );
+    let submission = match read_or_show(visit, &draft)? {
+        Ok(submission) => submission,
+        Err(response) => return Ok(response),
     };
     let reporter = submission.reporter;
     match visit.value("action") {
@@ -119,7 +114,11 @@ pub async fn get_verify(request: HttpRequest, body: Payload, app: Data<App>) -> 
     finish(outcome, &request, body, &app)
 }
 
-fn not_opened(visit: &Visit<'_>, why: NotOpened) -> Result<HttpResponse, Problem> {
+/// The page for a draft that does not open.
+///
+/// # Errors
+/// When it is none of ours.
+pub fn not_opened(visit: &Visit<'_>, why: NotOpened) -> Result<HttpResponse, Problem> {
     match why {
         NotOpened::Expired => {
             let (title, text) = (visit.t.of("draft-expired-title"), visit.t.of("draft-expired"));
@@ -194,13 +193,28 @@ async fn find_stored(visit: &Visit<'_>, draft: &Draft) -> Result<Option<Accepted
     Ok(None)
 }
 
+/// Reads a draft that could be read when it was sealed; the form, where it cannot be any more: it has become too old.
+///
+/// # Errors
+/// Those of the form.
+pub fn read_or_show(visit: &Visit<'_>, draft: &Draft) -> Result<Result<Submission, HttpResponse>, Problem> {
+    match draft.read(&visit.app.region, visit.now) {
+        Ok(submission) => Ok(Ok(submission)),
+        Err(faults) => show(visit, StatusCode::UNPROCESSABLE_ENTITY, draft, &faults).map(Err),
+    }
+}
+
 /// Stores a report whose number is proven.
-async fn store(visit: &Visit<'_>, draft: &Draft) -> Result<HttpResponse, Problem> {
-    let submission = match draft.read(&visit.app.region, visit.now) {
+///
+/// # Errors
+/// Faults of ours.
+pub async fn store(visit: &Visit<'_>, draft: &Draft) -> Result<HttpResponse, Problem> {
+    let submission = match read_or_show(visit, draft)? {
         Ok(submission) => submission,
-        Err(faults) => return show(visit, StatusCode::UNPROCESSABLE_ENTITY, draft, &faults),
+        Err(response) => return Ok(response),
     };
-    let from = Sender { owner: WEB_OWNER, vouched: Vouched::Proven(Proof::Otp), source: Source::Web };
+    let proof = if draft.by_network { Proof::Network } else { Proof::Otp };
+    let from = Sender { owner: WEB_OWNER, vouched: Vouched::Proven(proof), source: Source::Web };
     let (category, money_lost) = (submission.category, draft.money_lost);
     match visit.app.intake.accept(&from, submission).await {
         Ok(accepted) => ReceiptTold::of(visit, &accepted, category, money_lost).redirect(visit),
@@ -221,7 +235,10 @@ async fn store(visit: &Visit<'_>, draft: &Draft) -> Result<HttpResponse, Problem
 }
 
 /// To the page that asks for the code.
-fn to_code(visit: &Visit<'_>, status: StatusCode, draft: &Draft, said: Said) -> Result<HttpResponse, Problem> {
+///
+/// # Errors
+/// Faults of ours.
+pub fn to_code(visit: &Visit<'_>, status: StatusCode, draft: &Draft, said: Said) -> Result<HttpResponse, Problem> {
     let sealed = draft.seal(visit, Sealed::Draft)?;
     match visit.go("/verify", &format!("said={}&s={sealed}", said.word())) {
         Some(redirect) => Ok(redirect),
@@ -260,6 +277,7 @@ fn code_page(
         understood: understood(visit, draft, &submission),
         number: number_in_words(visit, submission.reporter.e164().as_str()).into_owned(),
         fault: said.fault(visit.t),
+        by_network: network::address(visit, sealed),
         can_change: true,
     };
     Ok(page(status, render(&code)))
@@ -281,6 +299,7 @@ fn by_sms_page(
         words: &in_groups(&words_of(&visit.app.intake.keys, &draft.token)),
         sms_number: &visit.app.citizen.settings.sms_number,
         again_in: again_in_s.map(|seconds| visit.duration(seconds)),
+        by_network: network::address(visit, sealed),
     };
     Ok(page(status, render(&by_sms)))
 }

@@ -308,6 +308,7 @@ pub fn code_page(
         understood: Vec::new(),
         number: number_in_words(visit, number.e164().as_str()).into_owned(),
         fault: said.fault(visit.t),
+        by_network: None,
         can_change: false,
     };
     page(status, render(&code))

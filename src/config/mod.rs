@@ -413,6 +413,7 @@ impl Config {
         let hidden = [
             (&mut verify.kannel_password, &verify.kannel_password_file),
             (&mut verify.camara_token, &verify.camara_token_file),
+            (&mut verify.network_key, &verify.network_key_file),
         ];
         for (secret, file) in hidden.into_iter().filter(|(_, file)| !file.is_empty()) {
             *secret = read_file(Path::new(file))?.trim().to_owned().into();
@@ -581,6 +582,11 @@ fn set_from_environment(table: &mut Table, name: &str, value: &str) -> Result<()
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may stop where it fails")]
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use ring::rand::SystemRandom;
+    use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+
     use super::*;
 
     fn with(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -633,6 +639,36 @@ mod tests {
         ] {
             assert!(with_file(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_network_is_asked_with_all_that_it_needs_or_not_at_all() {
+        let der = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+        let key =
+            format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref()));
+        let (right, wrong) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
+        std::fs::write(right.path(), key).unwrap();
+        std::fs::write(wrong.path(), "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").unwrap();
+        let whole = [
+            ("SPAMGATE__VERIFY__NETWORK_URL", "https://operator.example/number-verification/v2"),
+            ("SPAMGATE__SERVER__PUBLIC_URL", "https://report.example"),
+            ("SPAMGATE__VERIFY__NETWORK_AUTHORIZE_URL", "https://operator.example/authorize"),
+            ("SPAMGATE__VERIFY__NETWORK_TOKEN_URL", "https://operator.example/token"),
+            ("SPAMGATE__VERIFY__NETWORK_CLIENT_ID", "gateway-1"),
+            ("SPAMGATE__VERIFY__NETWORK_KEY_ID", "key-1"),
+            ("SPAMGATE__VERIFY__NETWORK_KEY_FILE", right.path().to_str().unwrap()),
+        ];
+        with(&whole).unwrap();
+        for left_out in 1..whole.len() {
+            let mut rest = whole.to_vec();
+            let (name, _) = rest.remove(left_out);
+            let error = with(&rest).err().unwrap().to_string();
+            let setting = name.rsplit("__").next().unwrap().to_lowercase();
+            assert!(error.contains(&setting), "{error}");
+        }
+        let mut with_wrong = whole;
+        with_wrong[6].1 = wrong.path().to_str().unwrap();
+        assert!(with(&with_wrong).err().unwrap().to_string().contains("openssl genpkey"));
     }
 
     #[test]

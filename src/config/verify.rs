@@ -3,6 +3,10 @@
 use std::fmt;
 use std::num::NonZeroU32;
 
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -29,6 +33,14 @@ pub struct VerifySettings {
     #[serde(skip)]
     pub camara_token: HiddenText,
     pub network_url: String,
+    pub network_authorize_url: String,
+    pub network_token_url: String,
+    pub network_client_id: String,
+    pub network_key_file: String,
+    #[serde(skip)]
+    pub network_key: HiddenText,
+    pub network_key_id: String,
+    pub network_scope: String,
     pub timeout_ms: u64,
     pub countries: Vec<String>,
     pub number_per_10_minutes: NonZeroU32,
@@ -130,6 +142,19 @@ impl VerifySettings {
         }
         if !self.network_url.is_empty() {
             parsed_url("verify.network_url", &self.network_url)?;
+            parsed_url("verify.network_authorize_url", &self.network_authorize_url)?;
+            parsed_url("verify.network_token_url", &self.network_token_url)?;
+            parsed_signing_key(self.network_key.as_str())?;
+            for (setting, text) in [
+                ("server.public_url", &server.public_url),
+                ("verify.network_client_id", &self.network_client_id),
+                ("verify.network_key_id", &self.network_key_id),
+                ("verify.network_scope", &self.network_scope),
+            ] {
+                if text.is_empty() {
+                    return Err(missing(setting));
+                }
+            }
         }
         if self.serve && self.sender == SenderKind::Off {
             return Err(value("verify.serve", "needs a verify.sender"));
@@ -162,6 +187,25 @@ pub fn parsed_url(setting: &'static str, text: &str) -> Result<Url, ConfigError>
     };
     let url = Url::parse(text).ok().filter(is_plain);
     url.ok_or_else(|| value(setting, "must be an http or https URL without user, password, query and fragment"))
+}
+
+/// What `verify.network_url` needs beside it.
+#[must_use]
+pub fn missing(setting: &'static str) -> ConfigError {
+    value(setting, "is needed where verify.network_url is set")
+}
+
+/// A private key to sign with, as OpenSSL writes it: PKCS #8 in PEM, on the curve P-256.
+///
+/// # Errors
+/// When it is none. It is not repeated.
+pub fn parsed_signing_key(pem: &str) -> Result<EcdsaKeyPair, ConfigError> {
+    let reason = "must name a file with a private key on the curve P-256, as `openssl genpkey -algorithm EC -pkeyopt \
+                  ec_paramgen_curve:P-256` writes it";
+    let refusal = || value("verify.network_key_file", reason);
+    let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| refusal())?;
+    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_pkcs8_der(), &SystemRandom::new())
+        .map_err(|_| refusal())
 }
 
 fn value(setting: &'static str, reason: impl Into<String>) -> ConfigError {

@@ -21,10 +21,12 @@ use crate::carrier_api::post_report::post_report;
 use crate::citizen::evidence::post_evidence;
 use crate::citizen::form::{get_form, post_form};
 use crate::citizen::guide::{get_guide, get_guides};
+use crate::citizen::network::{get_network, get_network_back};
 use crate::citizen::proof::{get_verify, post_verify};
 use crate::citizen::receipt::get_receipt;
 use crate::citizen::respond::{get_reported, get_respond, post_respond, post_response};
 use crate::citizen::track::{get_status, get_track, get_withdraw, get_withdrawn, post_track, post_withdraw};
+use crate::verify::sign_in::BACK_PATH;
 
 /// For carriers, on the public listener.
 pub fn public(config: &mut ServiceConfig) {
@@ -94,6 +96,8 @@ fn citizens(config: &mut ServiceConfig) {
                 .route(web::post().to(post_verify))
                 .default_service(web::to(|body| async { refuse(Problem::method_not_allowed("GET, POST"), body) })),
         )
+        .service(reading("/network").route(web::get().to(get_network)))
+        .service(reading(BACK_PATH).route(web::get().to(get_network_back)))
         .service(reading("/receipt").route(web::get().to(get_receipt)))
         .service(
             web::resource("/track")

@@ -6,7 +6,7 @@ use serde_json::json;
 use url::Url;
 
 use super::sender::{SendFault, Word};
-use super::target::{Dialler, Sent};
+use super::target::{Dialler, JSON, Sent};
 use crate::config::verify::HiddenText;
 use crate::dial::Answer;
 use crate::domain::msisdn::Msisdn;
@@ -45,7 +45,8 @@ impl Camara {
     async fn post(&self, page: &str, body: serde_json::Value) -> Result<Answer, SendFault> {
         let mut url = self.url.clone();
         url.set_path(&format!("{}/{page}", self.url.path().trim_end_matches('/')));
-        let sent = Sent { method: Method::POST, token: Some(self.token.as_str()), body: body.to_string() };
+        let sent =
+            Sent { method: Method::POST, token: Some(self.token.as_str()), media_type: JSON, body: body.to_string() };
         Ok(self.dialler.call(&url, sent).await?)
     }
 

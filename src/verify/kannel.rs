@@ -44,7 +44,8 @@ impl Kannel {
             }
             query.append_pair("text", text);
         }
-        let answer = self.dialler.call(&url, Sent { method: Method::GET, token: None, body: String::new() }).await?;
+        let sent = Sent { method: Method::GET, token: None, media_type: "", body: String::new() };
+        let answer = self.dialler.call(&url, sent).await?;
         // "0: Accepted for delivery", or "3: Queued for later delivery".
         let is_taken = answer.status == TAKEN && (answer.body.starts_with(b"0:") || answer.body.starts_with(b"3:"));
         if is_taken {

@@ -17,6 +17,7 @@ mod limits;
 mod network;
 mod partner;
 pub mod sender;
+pub mod sign_in;
 mod target;
 pub mod verifier;
 mod wording;

@@ -40,11 +40,14 @@ pub struct Dialler {
     timeout: Duration,
 }
 
+/// The media type of most.
+pub const JSON: &str = "application/json";
+
 /// What is sent beside the URL.
 pub struct Sent<'a> {
     pub method: Method,
     pub token: Option<&'a str>,
-    /// JSON.
+    pub media_type: &'static str,
     pub body: String,
 }
 
@@ -89,7 +92,7 @@ fn request(url: &Url, sent: Sent<'_>) -> Option<Request<Full<Bytes>>> {
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
     }
     if sent.method != Method::GET {
-        request = request.header(header::CONTENT_TYPE, "application/json");
+        request = request.header(header::CONTENT_TYPE, sent.media_type);
     }
     request.body(Full::new(Bytes::from(sent.body))).ok()
 }

@@ -60,6 +60,7 @@ mod openapi;
 mod pages_browser;
 mod pages_evidence;
 mod pages_kannel;
+mod pages_network;
 mod pages_report;
 mod pages_track;
 mod quotas_shared;

@@ -533,15 +533,20 @@ async fn what_an_operator_says_of_a_number_is_told() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_network_says_whose_phone_it_is() {
     let off = TestApp::spawn(Engine::Memory).await;
-    assert_eq!(off.gate().verifier.verify_by_network(msisdn(NUMBER), "t").await, Err(NetworkFault::Off));
+    let asked_off = off.gate().verifier.verify_by_network(msisdn(NUMBER), "good-1", "key").await;
+    assert_eq!(asked_off, Err(NetworkFault::Off));
     let sms = SmsGateway::start().await;
-    let app = TestApp::spawn_with(Engine::Memory, |config| sms.use_as_network(config)).await;
+    let network = |config: &mut Config| {
+        sms.use_as_kannel(config);
+        sms.use_as_network(config);
+    };
+    let app = TestApp::spawn_with(Engine::Memory, network).await;
     let gate = app.gate();
-    let ask = async |token: &str| gate.verifier.verify_by_network(msisdn(NUMBER), token).await;
-    assert_eq!(ask("token-2").await, Ok(true));
+    let ask = async |code: &str| gate.verifier.verify_by_network(msisdn(NUMBER), code, "key").await;
+    assert_eq!(ask("good-2").await, Ok(true));
     assert_eq!(
         (sms.tokens(), sms.checked()),
-        (vec!["Bearer token-2".to_owned()], vec![json!({"phoneNumber": NUMBER})])
+        (vec!["Bearer token-of-good-2".to_owned()], vec![json!({"phoneNumber": NUMBER})])
     );
     let away = Err(NetworkFault::Unavailable { retry_after_s: 30 });
     for (line, body, said) in [
@@ -553,12 +558,14 @@ async fn the_network_says_whose_phone_it_is() {
         ("503 Service Unavailable", "", away),
     ] {
         sms.answer(line, body);
-        assert_eq!(ask("token-2").await, said, "{line} {body}");
+        assert_eq!(ask("good-2").await, said, "{line} {body}");
     }
-    for token in ["", "a b", "a\r\nX-Other: 1", &"x".repeat(5_000)] {
-        assert_eq!(ask(token).await, Err(NetworkFault::NotByNetwork));
+    for code in ["", "bad", &"x".repeat(5_000)] {
+        assert_eq!(ask(code).await, Err(NetworkFault::NotByNetwork));
     }
-    assert_eq!(sms.tokens().len(), 7, "no odd token went out");
+    // A token that is no token goes nowhere.
+    assert_eq!(ask("good 3\r\nX-Other: 1").await, away);
+    assert_eq!((sms.tokens().len(), sms.token_requests().len()), (7, 9));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

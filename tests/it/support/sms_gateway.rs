@@ -1,15 +1,23 @@
 //! Something that sends SMS: a real server that speaks as Kannel's `sendsms` and as an operator's CAMARA One Time Password
-//! SMS do, and remembers what it was to send.
+//! SMS do, and remembers what it was to send. It is also that operator's network, which knows its phones.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use ring::rand::SystemRandom;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, UnparsedPublicKey,
+};
 use serde_json::{Value, json};
 use spamgate::config::Config;
 use spamgate::config::verify::SenderKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+/// Who the gateway is to the operator.
+pub const CLIENT_ID: &str = "gateway-1";
 /// The code that the operator makes.
 pub const OPERATORS_CODE: &str = "246802";
 
@@ -38,11 +46,16 @@ struct Shared {
     /// Codes checked.
     checked: Mutex<Vec<Value>>,
     tokens: Mutex<Vec<String>>,
+    /// What tokens were asked for with.
+    token_requests: Mutex<Vec<BTreeMap<String, String>>>,
 }
 
 /// It listens until it is dropped.
 pub struct SmsGateway {
     root: String,
+    /// The gateway's private key, in PEM, and its public half.
+    signing_key: String,
+    public_key: Vec<u8>,
     shared: Arc<Shared>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -56,6 +69,7 @@ impl SmsGateway {
             reply: Mutex::new(Reply::Usual),
             checked: Mutex::default(),
             tokens: Mutex::default(),
+            token_requests: Mutex::default(),
         });
         let serving = Arc::clone(&shared);
         let task = tokio::spawn(async move {
@@ -63,7 +77,8 @@ impl SmsGateway {
                 tokio::spawn(serve(stream, Arc::clone(&serving)));
             }
         });
-        Self { root, shared, task }
+        let (signing_key, public_key) = make_signing_key();
+        Self { root, signing_key, public_key, shared, task }
     }
 
     /// Has the gateway under test send by it, as by Kannel.
@@ -84,7 +99,36 @@ impl SmsGateway {
 
     /// The same to prove numbers, as the network of an operator.
     pub fn use_as_network(&self, config: &mut Config) {
+        config.server.public_url = "https://report.example".to_owned();
         config.verify.network_url = format!("{}/number-verification/v2", self.root);
+        config.verify.network_authorize_url = "https://operator.example/oauth2/authorize".to_owned();
+        config.verify.network_token_url = self.token_url();
+        config.verify.network_client_id = CLIENT_ID.to_owned();
+        config.verify.network_key = self.signing_key.clone().into();
+        config.verify.network_key_id = "key-1".to_owned();
+    }
+
+    /// Where it gives tokens.
+    pub fn token_url(&self) -> String {
+        format!("{}/oauth2/token", self.root)
+    }
+
+    /// What tokens were asked for with; that it was the gateway is checked here.
+    pub fn token_requests(&self) -> Vec<BTreeMap<String, String>> {
+        let requests = self.shared.token_requests.lock().unwrap().clone();
+        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &self.public_key);
+        for request in &requests {
+            let (signed, signature) = request["client_assertion"].rsplit_once('.').unwrap();
+            key.verify(signed.as_bytes(), &BASE64.decode(signature).unwrap()).expect("signed by the gateway");
+            let read = |part: &str| serde_json::from_slice::<Value>(&BASE64.decode(part).unwrap()).unwrap();
+            let (head, claims) = signed.split_once('.').unwrap();
+            assert_eq!(read(head), json!({"alg": "ES256", "typ": "JWT", "kid": "key-1"}));
+            let claims = read(claims);
+            assert_eq!((&claims["iss"], &claims["sub"]), (&json!(CLIENT_ID), &json!(CLIENT_ID)));
+            assert_eq!(claims["aud"], self.token_url());
+            assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 60);
+        }
+        requests
     }
 
     /// From now on it answers this: the end of a status line, and a body.
@@ -125,6 +169,17 @@ impl SmsGateway {
     pub fn tokens(&self) -> Vec<String> {
         self.shared.tokens.lock().unwrap().clone()
     }
+}
+
+/// A private key as OpenSSL writes it, and its public half.
+fn make_signing_key() -> (String, Vec<u8>) {
+    let random = SystemRandom::new();
+    let der = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.as_ref(), &random).unwrap();
+    let text = base64::engine::general_purpose::STANDARD.encode(der.as_ref());
+    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
+    (pem, pair.public_key().as_ref().to_vec())
 }
 
 impl Drop for SmsGateway {
@@ -168,6 +223,17 @@ fn answer(shared: &Shared, line: &str, headers: &BTreeMap<String, String>, body:
             let of = |name: &str| parameters.get(name).cloned().unwrap_or_default();
             let sms = Sms { to: of("to"), text: of("text"), parameters: parameters.clone() };
             shared.sent.lock().unwrap().push(sms);
+        }
+        "token" => {
+            let form: BTreeMap<String, String> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+            let code = form["code"].clone();
+            shared.token_requests.lock().unwrap().push(form);
+            return Some(if code.starts_with("good") {
+                let token = format!("token-of-{code}");
+                ("200 OK".to_owned(), json!({"access_token": token, "token_type": "Bearer"}).to_string())
+            } else {
+                ("400 Bad Request".to_owned(), json!({"error": "invalid_grant"}).to_string())
+            });
         }
         "send-code" => {
             let text = json["message"].as_str().unwrap().replace("{{code}}", OPERATORS_CODE);

@@ -1,0 +1,119 @@
+//! `/network`: proof of a number by the mobile network its phone is on, in place of a code.
+//!
+//! ```text
+//!  GET /network       the draft goes into a cookie of ten minutes ──► 303 to the operator, which sees its own phone
+//!  GET /network/back  the operator's code, the same browser, its draft ──► the number is the phone's ──► stored
+//! ```
+//!
+//! The operator asks its phone nothing. So whoever could have another's browser go this way with a draft of theirs would
+//! report in that other's name: only a draft that was sealed for the browser's own cookie goes, and only the browser that
+//! went comes back.
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::draft::Draft;
+use super::proof::{not_opened, read_or_show, store, to_code};
+use super::said::Said;
+use super::{Visit, finish, holder, tries};
+use crate::crypto::page_seal::{NotOpened, Sealed};
+use crate::crypto::to_hex;
+use crate::http::app::App;
+use crate::http::page::see_other;
+use crate::http::problem::Problem;
+use crate::http::texts::{Texts, language_of};
+
+/// Carries the language and the sealed draft to the operator and back, past the operator.
+const COOKIE: &str = "__Host-draft";
+/// How long the operator may take, seconds.
+const COOKIE_KEPT_S: u32 = 10 * 60;
+/// The longest draft that a cookie takes: browsers have 4,096 bytes for all of it.
+const DRAFT_MAX_BYTES: usize = 3_800;
+/// How often a number is asked for in an hour.
+const ASKED_PER_NUMBER: u32 = 10;
+/// The same from one address. Many phones of an operator may share an address.
+const ASKED_PER_CLIENT: u32 = 60;
+
+/// Where the page of this sealed draft leads to the operator; none where it cannot.
+#[must_use]
+pub fn address(visit: &Visit<'_>, sealed: &str) -> Option<String> {
+    let is_offered = visit.app.verifier.is_on_a_network() && visit.holder.is_some() && sealed.len() <= DRAFT_MAX_BYTES;
+    is_offered.then(|| format!("/network?lang={}&s={sealed}", visit.t.code()))
+}
+
+/// Handles `GET /network`.
+pub async fn get_network(request: HttpRequest, body: Payload, app: Data<App>) -> HttpResponse {
+    let outcome = Visit::of_reader(&request, &app).and_then(|visit| {
+        let sealed = visit.value("s");
+        if let Err(why) = open(&visit, sealed) {
+            return not_opened(&visit, why);
+        }
+        let operator = visit.app.verifier.network_address(&state_of(&visit, sealed), &proof_key_of(&visit, sealed));
+        let Some(operator) = operator.filter(|_| sealed.len() <= DRAFT_MAX_BYTES) else {
+            return Err(Problem::bad_request());
+        };
+        let mut response = see_other(&operator);
+        holder::set(&mut response, COOKIE, &format!("{}.{sealed}", visit.t.code()), Some(COOKIE_KEPT_S));
+        Ok(response)
+    });
+    finish(outcome, &request, body, &app)
+}
+
+/// Handles `GET /network/back`.
+pub async fn get_network_back(request: HttpRequest, body: Payload, app: Data<App>) -> HttpResponse {
+    let outcome = async {
+        let mut visit = Visit::of_reader(&request, &app)?;
+        let carried = holder::cookie(&request, COOKIE).and_then(|carried| carried.split_once('.'));
+        let Some((lang, sealed)) = carried else { return not_opened(&visit, NotOpened::Expired) };
+        visit.t = Texts::of_language(language_of(&request, Some(lang)));
+        let mut response = come_back(&visit, sealed).await?;
+        holder::set(&mut response, COOKIE, "", Some(0));
+        Ok(response)
+    };
+    let outcome = outcome.await;
+    finish(outcome, &request, body, &app)
+}
+
+async fn come_back(visit: &Visit<'_>, sealed: &str) -> Result<HttpResponse, Problem> {
+    let draft = match open(visit, sealed) {
+        Ok(draft) => draft,
+        Err(why) => return not_opened(visit, why),
+    };
+    if visit.value("state") != state_of(visit, sealed) {
+        return Err(Problem::bad_request());
+    }
+    let reporter = match read_or_show(visit, &draft)? {
+        Ok(submission) => submission.reporter,
+        Err(response) => return Ok(response),
+    };
+    let number = reporter.e164();
+    let number = tries::limit(visit, "network", number.as_bytes(), ASKED_PER_NUMBER, tries::HOUR_S);
+    let [client, site] = tries::limits_of_client(visit, "network", ASKED_PER_CLIENT, tries::HOUR_S);
+    if let Err(why) = tries::take(visit, &[number, client, site]).await {
+        return Ok(tries::come_back(visit, why));
+    }
+    // What went wrong, if something did, is the operator's to know: there is the code.
+    let proof_key = proof_key_of(visit, sealed);
+    match visit.app.verifier.verify_by_network(reporter, visit.value("code"), &proof_key).await {
+        Ok(true) => store(visit, &Draft { by_network: true, ..draft }).await,
+        Ok(false) | Err(_) => {
+            to_code(visit, actix_web::http::StatusCode::UNPROCESSABLE_ENTITY, &draft, Said::NotByNetwork)
+        }
+    }
+}
+
+/// Opens a draft of this browser's own; never one of a browser without a cookie.
+fn open(visit: &Visit<'_>, sealed: &str) -> Result<Draft, NotOpened> {
+    let holder = visit.holder.ok_or(NotOpened::Forged)?;
+    visit.open_for(Sealed::Draft, holder.as_bytes(), sealed)
+}
+
+/// What the operator sends back: only the browser that has this draft has a draft that fits.
+fn state_of(visit: &Visit<'_>, sealed: &str) -> String {
+    to_hex(&visit.app.intake.keys.citizen_tag::<16>("network, state", &[sealed.as_bytes()]))
+}
+
+/// What only we know until the operator's code comes back (PKCE).
+fn proof_key_of(visit: &Visit<'_>, sealed: &str) -> String {
+    to_hex(&visit.app.intake.keys.citizen_tag::<32>("network, proof key", &[sealed.as_bytes()]))
+}
