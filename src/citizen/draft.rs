@@ -82,7 +82,8 @@ impl Draft {
             channel: value("channel"),
             category: value("category"),
             harm: value("harm"),
-            content: value("content"),
+            // Lines as they were typed: browsers send each with one character more.
+            content: value("content").replace("\r\n", "\n"),
             occurred_at: value("occurred_at"),
             reporter: value("reporter"),
             money_lost: visit.value("money_lost") == "yes",

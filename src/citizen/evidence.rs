@@ -1,6 +1,5 @@
 //! `/evidence`: files for a report that was taken, from the page of its receipt.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use actix_web::http::{ConnectionType, StatusCode};
@@ -8,26 +7,29 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::receipt::{ReceiptTold, open_told};
-use super::{Visit, finish, text_id};
+use super::{Visit, finish, of_client, text_id, tries};
 use crate::domain::evidence::{Evidence, EvidenceError, FILE_MAX_BYTES, FILES_MAX};
-use crate::domain::network::customer_of;
 use crate::domain::report::{ReportId, WEB_OWNER};
 use crate::http::app::App;
 use crate::http::body::keep_unread;
 use crate::http::multipart::{FileLimits, read_files};
 use crate::http::page::see_other;
 use crate::http::problem::Problem;
-use crate::http::shares::{Share, Shares};
 use crate::store::evidence::{EvidenceAdded, EvidenceRow, add_evidence};
 
 /// What a file is sealed for: the `info` of HPKE.
 pub const EVIDENCE_SEAL_INFO: &[u8] = b"spamgate v1 evidence";
 /// Forms with files that are read at once; each may take as much memory as its files.
-const UPLOADS_MAX: usize = 8;
-/// The same, of those from one address. Many phones of an operator may share an address.
+pub const UPLOADS_MAX: usize = 8;
+/// The same, of those from one address, and from one site. Many phones of an operator may share an address.
 const UPLOADS_PER_CLIENT: usize = 2;
+const UPLOADS_PER_SITE: usize = 4;
+/// Forms with files for one report in a day.
+const UPLOADS_PER_REPORT: u32 = 12;
 /// When to come back while as many are read, seconds.
 const UPLOADS_RETRY_S: u64 = 10;
+/// Bytes of all files of a form, also of those that are too large or too many.
+const FORM_MAX_BYTES: usize = 2 * FILES_MAX * FILE_MAX_BYTES;
 /// How long the files of one form may take: 15 MB by a line of 1 Mbit/s.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a form may stand still.
@@ -35,27 +37,10 @@ const UPLOAD_PIECE_TIMEOUT: Duration = Duration::from_secs(10);
 const FILE_LIMITS: FileLimits = FileLimits {
     files_max: FILES_MAX,
     file_max_bytes: FILE_MAX_BYTES,
+    form_max_bytes: FORM_MAX_BYTES,
     timeout: UPLOAD_TIMEOUT,
     piece_timeout: UPLOAD_PIECE_TIMEOUT,
 };
-
-/// Turns to send files: one of a report's reader at a time, few of an address.
-pub struct Uploads {
-    of_reports: Shares,
-    of_clients: Shares,
-}
-
-impl Default for Uploads {
-    fn default() -> Self {
-        Self { of_reports: Shares::new(UPLOADS_MAX, 1), of_clients: Shares::new(UPLOADS_MAX, UPLOADS_PER_CLIENT) }
-    }
-}
-
-impl Uploads {
-    fn take(&self, report: &str, client: IpAddr) -> Option<(Share, Share)> {
-        Some((self.of_reports.take(report.as_bytes())?, self.of_clients.take(&customer_of(client))?))
-    }
-}
 
 /// Handles `POST /evidence`.
 pub async fn post_evidence(request: HttpRequest, body: Payload, app: Data<App>) -> HttpResponse {
@@ -80,20 +65,34 @@ async fn take(request: &HttpRequest, unread: &mut Option<Payload>, app: &App) ->
     let Some(told) = open_told(&visit, sealed) else {
         return Ok(see_other(&format!("/track?lang={}", visit.t.code())));
     };
-    let Some(_turn) = app.citizen.uploads.take(&told.id, visit.client) else {
+    let [client, site] = of_client(visit.client, UPLOADS_PER_CLIENT, UPLOADS_PER_SITE);
+    let Some(_turn) = app.citizen.uploads.take(&[(told.id.clone().into_bytes(), 1), client, site]) else {
         return Ok(visit.come_back(StatusCode::SERVICE_UNAVAILABLE, text_id("evidence-busy"), UPLOADS_RETRY_S));
     };
+    let of_day = tries::limit(&visit, "upload", told.id.as_bytes(), UPLOADS_PER_REPORT, tries::DAY_S);
+    if let Err(why) = tries::take(&visit, &[of_day]).await {
+        return Ok(tries::come_back(&visit, why));
+    }
     let Some(body) = unread.take() else { return Err(Problem::internal()) };
     let form = read_files(request, body, FILE_LIMITS).await?;
     let back = |outcome: &str| see_other(&format!("/receipt?lang={}&r={sealed}&{outcome}", visit.t.code()));
     let (mut kept, mut fault) = (0_usize, form.has_more.then_some("too-many"));
-    if form.files.is_empty() {
+    if form.has_too_large {
+        fault = Some("too-large");
+    }
+    if form.files.is_empty() && fault.is_none() {
         fault = Some("none");
     }
     for bytes in form.files {
-        match keep(&visit, &told, bytes).await? {
-            Ok(()) => kept += 1,
-            Err(reason) => fault = Some(reason),
+        match keep(&visit, &told, bytes).await {
+            Ok(Ok(())) => kept += 1,
+            Ok(Err(reason)) => fault = Some(reason),
+            Err(problem) if kept == 0 => return Err(problem),
+            // Some are there, and the same file is kept once: all may be sent again.
+            Err(_) => {
+                fault = Some("not-all");
+                break;
+            }
         }
     }
     Ok(back(&match fault {
@@ -128,6 +127,7 @@ async fn keep(visit: &Visit<'_>, told: &ReceiptTold, bytes: Vec<u8>) -> Result<R
         EvidenceAdded::Kept => Ok(()),
         EvidenceAdded::TooMany => Err("too-many"),
         EvidenceAdded::Gone => Err("gone"),
+        EvidenceAdded::TooFarBehind => return Err(Problem::builder_behind()),
     })
 }
 
@@ -139,6 +139,7 @@ pub fn fault_text(fault: &str) -> Option<&'static str> {
         "kind" => text_id("evidence-kind"),
         "too-large" => text_id("evidence-too-large"),
         "too-many" => text_id("evidence-too-many"),
+        "not-all" => text_id("evidence-not-all"),
         "gone" => text_id("evidence-gone"),
         _ => return None,
     })

@@ -15,8 +15,8 @@ use crate::http::app::App;
 use crate::http::page::page;
 use crate::http::problem::Problem;
 
-/// How long a form may lie open before it is sent.
-const FORM_LIFE: Duration = Duration::from_secs(4 * 60 * 60);
+/// How long a form may lie open before it is sent, seconds.
+pub const FORM_LIFE_S: u32 = 4 * 60 * 60;
 /// Names a form.
 const TOKEN_BYTES: usize = 16;
 /// A field that people do not see and programs fill in.
@@ -25,7 +25,7 @@ const TRAP: &str = "website";
 /// Handles `GET /`.
 pub async fn get_form(request: HttpRequest, body: Payload, app: Data<App>) -> HttpResponse {
     let outcome = Visit::of_reader(&request, &app).and_then(|visit| {
-        if let Ok(draft) = visit.open::<Draft>(Sealed::Typed, visit.value("s")) {
+        if let Ok(draft) = visit.open_held::<Draft>(Sealed::Typed, visit.value("s")) {
             // What is wrong with it can be read from it; what only a sender of codes says, the address says.
             let mut faults = draft.read(&app.region, visit.now).err().unwrap_or_default();
             let said = Fault::of_address(&visit);
@@ -34,9 +34,7 @@ pub async fn get_form(request: HttpRequest, body: Payload, app: Data<App>) -> Ht
         }
         let now = to_local(visit.now, app.region.utc_offset_minutes);
         let mut response = page_of(&visit, StatusCode::OK, &Draft { occurred_at: now, ..Draft::default() }, &[])?;
-        if visit.holder.is_none() {
-            holder::give(&mut response);
-        }
+        holder::give(&mut response, visit.holder);
         Ok(response)
     });
     finish(outcome, &request, body, &app)
@@ -95,7 +93,7 @@ fn page_of(visit: &Visit<'_>, status: StatusCode, draft: &Draft, faults: &[Fault
     }
     let mut token = [0; TOKEN_BYTES];
     getrandom::fill(&mut token).map_err(|_| Problem::internal())?;
-    let until = visit.after(FORM_LIFE);
+    let until = visit.after(Duration::from_secs(FORM_LIFE_S.into()));
     let sealed = visit.app.intake.keys.pages().seal(Sealed::Form, b"", until, &token);
     let sealed = sealed.map_err(|error| Problem::unsealed(&error))?;
     let offered = if draft.sender.is_empty() { draft.offered(visit.app.region.home) } else { Vec::new() };

@@ -1,7 +1,8 @@
 //! The cookie that makes what an address carries its reader's alone: whoever else learns the address sees nothing by it.
 //!
-//! It says nothing of its reader but that it is the same browser as before, is forgotten with the browser, and nothing needs
-//! it: without it a page is the answer to the form that was sent, as it always was, and cannot be gone back to.
+//! It says nothing of its reader but that it is the same browser as before, and nothing needs it: without it a page is the
+//! answer to the form that was sent, and cannot be gone back to. It lives some hours, not as long as the browser runs: a small
+//! phone ends its browser while its owner reads the SMS with the code.
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
@@ -11,6 +12,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 /// `__Host-`: of this host alone, and by TLS alone (a browser takes this machine itself for as safe).
 const NAME: &str = "__Host-visit";
 const HOLDER_BYTES: usize = 16;
+/// How long a browser keeps it after the last first page, seconds: a form lies open four hours at most, its draft waits one,
+/// and its receipt can be opened for one.
+const KEPT_S: u32 = 6 * 60 * 60;
 
 /// What its browser alone has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,12 +35,15 @@ impl Holder {
     }
 }
 
-/// Gives the browser one, for as long as it runs. Without random bytes it gets none.
-pub fn give(response: &mut HttpResponse) {
+/// Gives the browser one, or the one that it has for longer. Without random bytes it gets none.
+pub fn give(response: &mut HttpResponse, held: Option<Holder>) {
     let mut bytes = [0; HOLDER_BYTES];
-    if getrandom::fill(&mut bytes).is_ok() {
-        set(response, NAME, &BASE64.encode(bytes), None);
+    if let Some(Holder(held)) = held {
+        bytes = held;
+    } else if getrandom::fill(&mut bytes).is_err() {
+        return;
     }
+    set(response, NAME, &BASE64.encode(bytes), KEPT_S);
 }
 
 /// The value of a cookie.
@@ -47,11 +54,9 @@ pub fn cookie<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
     pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
-/// Sets a cookie of this host, for so many seconds or as long as the browser runs. No script reads it, and no form of
-/// another site is sent with it.
-pub fn set(response: &mut HttpResponse, name: &str, value: &str, kept_s: Option<u32>) {
-    let kept = kept_s.map(|kept_s| format!("; Max-Age={kept_s}")).unwrap_or_default();
-    let cookie = format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax{kept}");
+/// Sets a cookie of this host, for so many seconds. No script reads it, and no form of another site is sent with it.
+pub fn set(response: &mut HttpResponse, name: &str, value: &str, kept_s: u32) {
+    let cookie = format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={kept_s}");
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }

@@ -41,13 +41,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
-use self::evidence::Uploads;
 use self::holder::Holder;
 use self::pages::MessagePage;
 use crate::config::CitizenSettings;
 use crate::crypto::page_seal::{NotOpened, Sealed};
 use crate::domain::clock::Moment;
-use crate::domain::network::customer_of;
+use crate::domain::network::{customer_of, site_of};
+use crate::domain::report::WEB_OWNER;
 use crate::domain::vocabulary::Language;
 use crate::http::app::App;
 use crate::http::body::{has_media_type, keep_unread, read_whole};
@@ -55,16 +55,26 @@ use crate::http::client_ip::client_ip;
 use crate::http::form::Parameters;
 use crate::http::page;
 use crate::http::problem::Problem;
-use crate::http::shares::Shares;
+use crate::http::shares::{Holding, Shares};
 use crate::http::texts::{Texts, language_of};
+use crate::store::StoreError;
+use crate::store::connection::Connection;
 
 /// Bodies of forms that are waited for at once, of all citizens.
 const BODIES_WAITED_MAX: usize = 256;
-/// The same, of those from one address.
+/// The same, of those from one address, and from one site.
 const BODIES_WAITED_PER_CLIENT: usize = 32;
+const BODIES_WAITED_PER_SITE: usize = 64;
+/// Reads that wait for their turn, of all citizens.
+const READS_MAX: usize = 128;
+/// The same, of those from one address, and from one site.
+const READS_PER_CLIENT: usize = 16;
+const READS_PER_SITE: usize = 32;
 
 /// Seconds after which what could not be stored may be sent again.
-const STORE_RETRY_AFTER: header::HeaderValue = header::HeaderValue::from_static("5");
+const STORE_RETRY_S: u64 = 5;
+/// How long a proof is kept in a page for what could not be stored: as long as a reporter's quota may be used up, at least.
+const PROVEN_LIFE: Duration = Duration::from_secs(25 * 60 * 60);
 
 /// The longest address that a browser is sent to, bytes: what is typed at length stays the answer to its form.
 const ADDRESS_MAX_BYTES: usize = 6_000;
@@ -74,8 +84,9 @@ pub struct Site {
     /// Telephone numbers and the like.
     pub settings: CitizenSettings,
     bodies: Shares,
+    readers: Shares,
     /// Turns to send files.
-    pub uploads: Uploads,
+    pub uploads: Shares,
     /// Turns to wait for the report of another click.
     pub twins: Semaphore,
 }
@@ -86,8 +97,9 @@ impl Site {
     pub fn new(settings: CitizenSettings) -> Self {
         Self {
             settings,
-            bodies: Shares::new(BODIES_WAITED_MAX, BODIES_WAITED_PER_CLIENT),
-            uploads: Uploads::default(),
+            bodies: Shares::new(BODIES_WAITED_MAX),
+            readers: Shares::new(READS_MAX),
+            uploads: Shares::new(evidence::UPLOADS_MAX),
             twins: Semaphore::new(proof::TWINS_WAITED_MAX),
         }
     }
@@ -133,8 +145,9 @@ impl<'a> Visit<'a> {
         if !has_media_type(request, "application/x-www-form-urlencoded") {
             return Err(Problem::malformed_request());
         }
-        let client = customer_of(client_ip(request, &app.trusted_proxies));
-        let wait = || app.citizen.bodies.take(&client);
+        let client = client_ip(request, &app.trusted_proxies);
+        let holders = of_client(client, BODIES_WAITED_PER_CLIENT, BODIES_WAITED_PER_SITE);
+        let wait = || app.citizen.bodies.take(&holders);
         let whole = read_whole(request, body, app.body_limits.max_bytes, app.body_limits.timeout, wait).await?;
         let mut parameters = Parameters::default();
         parameters.add(&whole)?;
@@ -176,25 +189,46 @@ impl<'a> Visit<'a> {
         sealed.map_err(|error| Problem::unsealed(&error))
     }
 
-    /// Opens what was sealed for this browser, or for one without a cookie.
+    /// Opens what was sealed for this browser, or for one without a cookie: what a form sends, which no other site can have
+    /// sent.
     ///
     /// # Errors
     /// [`NotOpened`].
     pub fn open<T: DeserializeOwned>(&self, what: Sealed, text: &str) -> Result<T, NotOpened> {
-        let held = self.holder.map(|holder| self.open_for(what, holder.as_bytes(), text));
-        match held {
-            Some(Err(NotOpened::Forged)) | None => self.open_for(what, b"", text),
-            Some(outcome) => outcome,
+        match self.open_held(what, text) {
+            Err(NotOpened::Forged) => self.open_for(what, b"", text),
+            outcome => outcome,
         }
     }
 
-    /// Opens what was sealed for this holder.
+    /// Opens what was sealed for this browser's cookie: what an address carries. Any site can lead a browser to an address,
+    /// and nobody is to go on with what somebody else has typed.
     ///
     /// # Errors
     /// [`NotOpened`].
-    pub fn open_for<T: DeserializeOwned>(&self, what: Sealed, holder: &[u8], text: &str) -> Result<T, NotOpened> {
+    pub fn open_held<T: DeserializeOwned>(&self, what: Sealed, text: &str) -> Result<T, NotOpened> {
+        let holder = self.holder.ok_or(NotOpened::Forged)?;
+        self.open_for(what, holder.as_bytes(), text)
+    }
+
+    fn open_for<T: DeserializeOwned>(&self, what: Sealed, holder: &[u8], text: &str) -> Result<T, NotOpened> {
         let bytes = self.app.intake.keys.pages().open(what, holder, text, self.now)?;
         serde_json::from_slice(&bytes).map_err(|_| NotOpened::Forged)
+    }
+
+    /// Runs a read. All citizens together have as much of the reads as one carrier, and each of them a part of that.
+    ///
+    /// # Errors
+    /// 503 when there is no turn in time, or the database failed.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let Some(_turn) = self.app.citizen.readers.take(&of_client(self.client, READS_PER_CLIENT, READS_PER_SITE))
+        else {
+            return Err(Problem::store_unavailable());
+        };
+        self.app.reads.run_for(WEB_OWNER, read).await
     }
 
     /// Sends the browser to the address of a page, where that page is its alone; none where it has no cookie, or the
@@ -240,18 +274,35 @@ impl<'a> Visit<'a> {
     }
 }
 
+/// Whoever comes from this address, and its neighbours, with how many places each of them may have.
+fn of_client(client: IpAddr, per_client: usize, per_site: usize) -> [Holding; 2] {
+    [(customer_of(client), per_client), (site_of(client), per_site)]
+}
+
 /// The address of a page that can be opened again, for the change of language; none for the answer to a form.
 fn here(visit: &Visit<'_>, address: &str) -> String {
     if visit.holder.is_some() { address.to_owned() } else { String::new() }
 }
 
-/// The number is proven, and what it was proven for could not be stored: the page tries again.
-#[must_use]
-pub fn again_page(visit: &Visit<'_>, action: &'static str, sealed: &str) -> HttpResponse {
-    let again = pages::AgainPage { t: visit.t, here: "", action, sealed };
-    let mut response = page::page(StatusCode::SERVICE_UNAVAILABLE, pages::render(&again));
-    response.headers_mut().insert(header::RETRY_AFTER, STORE_RETRY_AFTER);
+/// The number is proven, and what it was proven for could not be stored: the page tries again, as `lead` says.
+fn again_page(
+    visit: &Visit<'_>,
+    status: StatusCode,
+    action: &'static str,
+    sealed: &str,
+    lead: String,
+    retry_after_s: u64,
+) -> HttpResponse {
+    let mut response =
+        page::page(status, pages::render(&pages::AgainPage { t: visit.t, here: "", action, sealed, lead }));
+    response.headers_mut().insert(header::RETRY_AFTER, retry_after_s.into());
     response
+}
+
+/// The store is away: [`again_page`] for that.
+fn not_stored_page(visit: &Visit<'_>, action: &'static str, sealed: &str) -> HttpResponse {
+    let lead = visit.t.of("again-lead");
+    again_page(visit, StatusCode::SERVICE_UNAVAILABLE, action, sealed, lead, STORE_RETRY_S)
 }
 
 /// The answer, or a page about the problem. `body` is what of the request was not read.
@@ -269,7 +320,9 @@ pub fn finish(
     problem.count(&app.metrics);
     let status = problem.status_code();
     let retry_after = problem.error_response().headers().get(header::RETRY_AFTER).cloned();
-    let t = Texts::of_language(language_of(request, None));
+    let mut asked = Parameters::default();
+    let asked = asked.add(request.query_string().as_bytes()).ok().and_then(|()| asked.text("lang"));
+    let t = Texts::of_language(language_of(request, asked));
     let (title, text) = match status {
         StatusCode::TOO_MANY_REQUESTS => (text_id("later-title"), text_id("problem-too-many")),
         status if status.is_server_error() => (text_id("later-title"), text_id("problem-unavailable")),

@@ -45,7 +45,7 @@ pub fn address(visit: &Visit<'_>, sealed: &str) -> Option<String> {
 pub async fn get_network(request: HttpRequest, body: Payload, app: Data<App>) -> HttpResponse {
     let outcome = Visit::of_reader(&request, &app).and_then(|visit| {
         let sealed = visit.value("s");
-        if let Err(why) = open(&visit, sealed) {
+        if let Err(why) = visit.open_held::<Draft>(Sealed::Draft, sealed) {
             return not_opened(&visit, why);
         }
         let operator = visit.app.verifier.network_address(&state_of(&visit, sealed), &proof_key_of(&visit, sealed));
@@ -53,7 +53,7 @@ pub async fn get_network(request: HttpRequest, body: Payload, app: Data<App>) ->
             return Err(Problem::bad_request());
         };
         let mut response = see_other(&operator);
-        holder::set(&mut response, COOKIE, &format!("{}.{sealed}", visit.t.code()), Some(COOKIE_KEPT_S));
+        holder::set(&mut response, COOKIE, &format!("{}.{sealed}", visit.t.code()), COOKIE_KEPT_S);
         Ok(response)
     });
     finish(outcome, &request, body, &app)
@@ -67,7 +67,7 @@ pub async fn get_network_back(request: HttpRequest, body: Payload, app: Data<App
         let Some((lang, sealed)) = carried else { return not_opened(&visit, NotOpened::Expired) };
         visit.t = Texts::of_language(language_of(&request, Some(lang)));
         let mut response = come_back(&visit, sealed).await?;
-        holder::set(&mut response, COOKIE, "", Some(0));
+        holder::set(&mut response, COOKIE, "", 0);
         Ok(response)
     };
     let outcome = outcome.await;
@@ -75,7 +75,7 @@ pub async fn get_network_back(request: HttpRequest, body: Payload, app: Data<App
 }
 
 async fn come_back(visit: &Visit<'_>, sealed: &str) -> Result<HttpResponse, Problem> {
-    let draft = match open(visit, sealed) {
+    let draft = match visit.open_held::<Draft>(Sealed::Draft, sealed) {
         Ok(draft) => draft,
         Err(why) => return not_opened(visit, why),
     };
@@ -100,12 +100,6 @@ async fn come_back(visit: &Visit<'_>, sealed: &str) -> Result<HttpResponse, Prob
             to_code(visit, actix_web::http::StatusCode::UNPROCESSABLE_ENTITY, &draft, Said::NotByNetwork)
         }
     }
-}
-
-/// Opens a draft of this browser's own; never one of a browser without a cookie.
-fn open(visit: &Visit<'_>, sealed: &str) -> Result<Draft, NotOpened> {
-    let holder = visit.holder.ok_or(NotOpened::Forged)?;
-    visit.open_for(Sealed::Draft, holder.as_bytes(), sealed)
 }
 
 /// What the operator sends back: only the browser that has this draft has a draft that fits.

@@ -82,7 +82,9 @@ pub struct CodePage<'a> {
     pub understood: Vec<(String, String)>,
     /// The number in words.
     pub number: String,
-    /// What is wrong with the code that was typed; none when one was sent just now.
+    /// A code was sent just now.
+    pub was_sent: bool,
+    /// What is wrong with the code that was typed.
     pub fault: Option<String>,
     /// Where the mobile network proves the number instead.
     pub by_network: Option<String>,
@@ -106,6 +108,8 @@ pub struct BySmsPage<'a> {
     pub words: &'a str,
     /// To where.
     pub sms_number: &'a str,
+    /// Opens the phone's messages with all of it filled in.
+    pub sms_link: String,
     /// When codes are sent again, in words; none when the SMS has not come yet.
     pub again_in: Option<String>,
     /// Where the mobile network proves the number instead.
@@ -124,6 +128,8 @@ pub struct AgainPage<'a> {
     pub action: &'static str,
     /// What was sealed.
     pub sealed: &'a str,
+    /// Why, and what to do.
+    pub lead: String,
 }
 
 /// The receipt.

@@ -10,7 +10,7 @@ use super::pages::{BySmsPage, CodePage, render};
 use super::receipt::ReceiptTold;
 use super::said::Said;
 use super::track::code_fault;
-use super::{Visit, again_page, finish, here, network, text_id, tries};
+use super::{PROVEN_LIFE, Visit, again_page, finish, here, network, not_stored_page, text_id, tries};
 use crate::crypto::page_seal::{NotOpened, Sealed};
 use crate::domain::mo_syntax::PROOF_DIGITS;
 use crate::domain::msisdn::Msisdn;
@@ -22,7 +22,7 @@ use crate::http::app::App;
 use crate::http::page::page;
 use crate::http::problem::Problem;
 use crate::intake::accept::{Accepted, Refused, Sender, Vouched};
-use crate::intake::by_sms::{WordsUse, words_of};
+use crate::intake::by_sms::words_of;
 use crate::store::reports::{LookUp, find_report};
 use crate::verify::{AskedCode, CodeFault, NotSent, Purpose};
 
@@ -32,11 +32,8 @@ const TWIN_LOOKS: usize = 5;
 pub const TWINS_WAITED_MAX: usize = 16;
 /// What an address says that leads to the page for an SMS.
 const BY_SMS: &str = "sms";
-/// How often it is asked for one number in ten minutes whether its SMS came.
-const SMS_LOOKS_PER_NUMBER: u32 = 20;
-const SMS_LOOKS_WINDOW_S: u32 = 10 * 60;
-/// The same from one address in an hour. Many phones of an operator may share an address.
-const SMS_LOOKS_PER_CLIENT: u32 = 200;
+/// How often an address may ask in an hour whether an SMS came that has not. Many phones of an operator may share one.
+const SMS_MISSES_PER_CLIENT: u32 = 200;
 const TWIN_LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// Sends the code, and answers with the page that asks for it.
@@ -60,8 +57,9 @@ pub async fn ask(visit: &Visit<'_>, draft: &Draft, reporter: Msisdn) -> Result<H
         Err(NotSent::Full { retry_after_s }) => {
             to_sms(visit, StatusCode::TOO_MANY_REQUESTS, draft, Some(retry_after_s))
         }
+        // The other way may be open, and what was typed is kept.
         Err(NotSent::Unavailable { retry_after_s }) => {
-            Ok(visit.come_back(StatusCode::SERVICE_UNAVAILABLE, text_id("code-unavailable"), retry_after_s))
+            to_sms(visit, StatusCode::SERVICE_UNAVAILABLE, draft, Some(retry_after_s))
         }
     }
 }
@@ -78,8 +76,10 @@ pub async fn post_verify(request: HttpRequest, mut body: Payload, app: Data<App>
 
 async fn verify(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
     let sealed = visit.value("sealed");
-    if let Ok(draft) = visit.open::<Draft>(Sealed::Proven, sealed) {
-        return store(visit, &draft).await;
+    match visit.open::<Draft>(Sealed::Proven, sealed) {
+        Ok(draft) => return store(visit, &draft).await,
+        Err(NotOpened::Expired) => return not_opened(visit, NotOpened::Expired),
+        Err(NotOpened::Forged) => {}
     }
     let draft = match visit.open::<Draft>(Sealed::Draft, sealed) {
         Ok(draft) => draft,
@@ -93,7 +93,9 @@ async fn verify(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
     match visit.value("action") {
         "change" => show(visit, StatusCode::OK, &draft, &[]),
         "again" => ask(visit, &draft, reporter).await,
-        "by_sms" => look_for_sms(visit, &draft, reporter, submission.category).await,
+        // It may have come all the same.
+        "code" => to_code(visit, StatusCode::OK, &draft, Said::Asked),
+        "by_sms" => look_for_sms(visit, &draft, reporter).await,
         _ => check(visit, &draft, reporter, submission.category).await,
     }
 }
@@ -102,7 +104,7 @@ async fn verify(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
 pub async fn get_verify(request: HttpRequest, body: Payload, app: Data<App>) -> HttpResponse {
     let outcome = Visit::of_reader(&request, &app).and_then(|visit| {
         let sealed = visit.value("s");
-        match visit.open::<Draft>(Sealed::Draft, sealed) {
+        match visit.open_held::<Draft>(Sealed::Draft, sealed) {
             Ok(draft) if visit.value("said") == BY_SMS => {
                 let again_in = visit.value("in").parse().ok();
                 by_sms_page(&visit, StatusCode::OK, &draft, sealed, again_in)
@@ -117,38 +119,28 @@ pub async fn get_verify(request: HttpRequest, body: Payload, app: Data<App>) -> 
 /// The page for a draft that does not open.
 ///
 /// # Errors
-/// When it is none of ours.
+/// None.
 pub fn not_opened(visit: &Visit<'_>, why: NotOpened) -> Result<HttpResponse, Problem> {
-    match why {
-        NotOpened::Expired => {
-            let (title, text) = (visit.t.of("draft-expired-title"), visit.t.of("draft-expired"));
-            Ok(visit.message(StatusCode::GONE, title, text))
-        }
-        NotOpened::Forged => Err(Problem::bad_request()),
-    }
+    let (status, text) = match why {
+        NotOpened::Expired => (StatusCode::GONE, text_id("draft-expired")),
+        NotOpened::Forged => (StatusCode::BAD_REQUEST, text_id("draft-not-here")),
+    };
+    Ok(visit.message(status, visit.t.of("draft-expired-title"), visit.t.of(text)))
 }
 
-/// Whether the SMS came that the page asks for.
-async fn look_for_sms(
-    visit: &Visit<'_>,
-    draft: &Draft,
-    reporter: Msisdn,
-    category: Category,
-) -> Result<HttpResponse, Problem> {
-    let [client, site] = tries::limits_of_client(visit, "sms look", SMS_LOOKS_PER_CLIENT, tries::HOUR_S);
-    let number = reporter.e164();
-    let number = tries::limit(visit, "sms look", number.as_bytes(), SMS_LOOKS_PER_NUMBER, SMS_LOOKS_WINDOW_S);
-    if let Err(why) = tries::take(visit, &[number, client, site]).await {
+/// Whether the SMS came that the page asks for. Counted before that is known, and no more once it has come.
+async fn look_for_sms(visit: &Visit<'_>, draft: &Draft, reporter: Msisdn) -> Result<HttpResponse, Problem> {
+    let misses = tries::limits_of_client(visit, "sms miss", SMS_MISSES_PER_CLIENT, tries::HOUR_S);
+    if let Err(why) = tries::take(visit, &misses).await {
         return Ok(tries::come_back(visit, why));
     }
-    match visit.app.intake.use_words_of(reporter, &words_of(&visit.app.intake.keys, &draft.token)).await {
-        Ok(WordsUse::Now) => store(visit, draft).await,
-        Ok(WordsUse::Before) => match find_stored(visit, draft).await? {
-            Some(accepted) => ReceiptTold::of(visit, &accepted, category, draft.money_lost).redirect(visit),
-            None => to_code(visit, StatusCode::UNPROCESSABLE_ENTITY, draft, Said::Expired),
-        },
-        Ok(WordsUse::Missing) => to_sms(visit, StatusCode::OK, draft, None),
-        Err(NotReached) => Ok(visit.come_back(StatusCode::SERVICE_UNAVAILABLE, text_id("code-unavailable"), 60)),
+    match visit.app.intake.find_words_of(reporter, &words_of(&visit.app.intake.keys, &draft.token)).await {
+        Ok(true) => {
+            tries::give_back(visit, &misses).await;
+            store(visit, draft).await
+        }
+        Ok(false) => to_sms(visit, StatusCode::OK, draft, None),
+        Err(NotReached) => to_sms(visit, StatusCode::SERVICE_UNAVAILABLE, draft, None),
     }
 }
 
@@ -159,8 +151,7 @@ async fn check(
     category: Category,
 ) -> Result<HttpResponse, Problem> {
     let ask_again = |said| to_code(visit, StatusCode::UNPROCESSABLE_ENTITY, draft, said);
-    let code: String = visit.value("code").chars().filter(char::is_ascii_digit).collect();
-    match visit.app.verifier.check_code(reporter, Purpose::Report, &code).await {
+    match visit.app.verifier.check_code(reporter, Purpose::Report, visit.value("code")).await {
         Ok(()) => store(visit, draft).await,
         Err(CodeFault::Expired) => match find_stored(visit, draft).await? {
             Some(accepted) => ReceiptTold::of(visit, &accepted, category, draft.money_lost).redirect(visit),
@@ -184,7 +175,7 @@ async fn find_stored(visit: &Visit<'_>, draft: &Draft) -> Result<Option<Accepted
         if look > 0 {
             tokio::time::sleep(TWIN_LOOK_EVERY).await;
         }
-        let found = visit.app.reads.run(move |connection| find_report(connection, id, WEB_OWNER.as_bytes())).await?;
+        let found = visit.read(move |connection| find_report(connection, id, WEB_OWNER.as_bytes())).await?;
         if let LookUp::Found(report) = found {
             let (receipt, received_at) = (id.receipt().to_string(), Some(report.received_at));
             return Ok(Some(Accepted { id, receipt, received_at, repeat: false }));
@@ -219,7 +210,10 @@ pub async fn store(visit: &Visit<'_>, draft: &Draft) -> Result<HttpResponse, Pro
     match visit.app.intake.accept(&from, submission).await {
         Ok(accepted) => ReceiptTold::of(visit, &accepted, category, money_lost).redirect(visit),
         Err(Refused::ReporterOverQuota { retry_after_s }) => {
-            Ok(visit.come_back(StatusCode::TOO_MANY_REQUESTS, text_id("report-over-quota"), retry_after_s))
+            // The code is used up; the proof is kept for when there is room.
+            let lead = visit.t.with("report-over-quota", "time", &visit.duration(retry_after_s));
+            let sealed = visit.seal(Sealed::Proven, visit.after(PROVEN_LIFE), draft)?;
+            Ok(again_page(visit, StatusCode::TOO_MANY_REQUESTS, "/verify", &sealed, lead, retry_after_s))
         }
         // Sent, changed by going back, and sent again.
         Err(Refused::IdReused) => {
@@ -228,7 +222,7 @@ pub async fn store(visit: &Visit<'_>, draft: &Draft) -> Result<HttpResponse, Pro
         }
         Err(Refused::Unavailable(_)) => {
             // The code is used up; the proof is kept for another try.
-            Ok(again_page(visit, "/verify", &draft.seal(visit, Sealed::Proven)?))
+            Ok(not_stored_page(visit, "/verify", &visit.seal(Sealed::Proven, visit.after(PROVEN_LIFE), draft)?))
         }
         Err(refused) => Err(refused.into()),
     }
@@ -254,8 +248,7 @@ fn to_sms(
     again_in_s: Option<u64>,
 ) -> Result<HttpResponse, Problem> {
     let sealed = draft.seal(visit, Sealed::Draft)?;
-    let again_in = again_in_s.map(|seconds| format!("in={seconds}&")).unwrap_or_default();
-    match visit.go("/verify", &format!("said={BY_SMS}&{again_in}s={sealed}")) {
+    match visit.go("/verify", &format!("said={BY_SMS}&{}s={sealed}", in_address(again_in_s))) {
         Some(redirect) => Ok(redirect),
         None => by_sms_page(visit, status, draft, &sealed, again_in_s),
     }
@@ -276,6 +269,7 @@ fn code_page(
         sealed,
         understood: understood(visit, draft, &submission),
         number: number_in_words(visit, submission.reporter.e164().as_str()).into_owned(),
+        was_sent: said == Said::Sent,
         fault: said.fault(visit.t),
         by_network: network::address(visit, sealed),
         can_change: true,
@@ -291,12 +285,14 @@ fn by_sms_page(
     again_in_s: Option<u64>,
 ) -> Result<HttpResponse, Problem> {
     let Ok(submission) = draft.read(&visit.app.region, visit.now) else { return Err(Problem::bad_request()) };
+    let words = words_of(&visit.app.intake.keys, &draft.token);
     let by_sms = BySmsPage {
         t: visit.t,
-        here: &here(visit, &format!("/verify?said={BY_SMS}&s={sealed}")),
+        here: &here(visit, &format!("/verify?said={BY_SMS}&{}s={sealed}", in_address(again_in_s))),
         sealed,
         number: number_in_words(visit, submission.reporter.e164().as_str()).into_owned(),
-        words: &in_groups(&words_of(&visit.app.intake.keys, &draft.token)),
+        words: &in_groups(&words),
+        sms_link: format!("sms:{}?body={}", visit.app.citizen.settings.sms_number, words.replace(' ', "%20")),
         sms_number: &visit.app.citizen.settings.sms_number,
         again_in: again_in_s.map(|seconds| visit.duration(seconds)),
         by_network: network::address(visit, sealed),
@@ -304,7 +300,11 @@ fn by_sms_page(
     Ok(page(status, render(&by_sms)))
 }
 
-/// The words as they are easiest to copy: `XN 4829 1350`.
+fn in_address(again_in_s: Option<u64>) -> String {
+    again_in_s.map(|seconds| format!("in={seconds}&")).unwrap_or_default()
+}
+
+/// The words as they are easiest to copy: `XN 48291 35072`.
 fn in_groups(words: &str) -> String {
     let (head, tail) = words.split_at_checked(words.len().saturating_sub(PROOF_DIGITS / 2)).unwrap_or((words, ""));
     format!("{head} {tail}")

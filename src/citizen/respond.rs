@@ -39,15 +39,14 @@ pub const RESPONSE_SEAL_INFO: &[u8] = b"spamgate v1 response";
 pub async fn get_respond(request: HttpRequest, body: Payload, app: Data<App>) -> HttpResponse {
     let outcome = Visit::of_reader(&request, &app).map(|visit| {
         let sealed = visit.value("s");
-        if let Some(number) = open_number(&visit, Sealed::Asked, sealed) {
+        let asked = visit.open_held::<String>(Sealed::Asked, sealed);
+        if let Some(number) = asked.ok().and_then(|number| Msisdn::from_e164(&number)) {
             return code_page(&visit, StatusCode::OK, "/respond", sealed, number, Said::of(&visit));
         }
-        let typed: String = visit.open(Sealed::Looked, sealed).unwrap_or_default();
+        let typed: String = visit.open_held(Sealed::Looked, sealed).unwrap_or_default();
         let fault = (visit.value("said") == NUMBER_FAULT).then_some(NUMBER_FAULT);
         let mut response = show_form(&visit, StatusCode::OK, &typed, fault);
-        if visit.holder.is_none() {
-            holder::give(&mut response);
-        }
+        holder::give(&mut response, visit.holder);
         response
     });
     finish(outcome, &request, body, &app)
@@ -151,8 +150,7 @@ async fn prove(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
     if visit.value("action") == "again" {
         return send_code(visit, number).await;
     }
-    let code: String = visit.value("code").chars().filter(char::is_ascii_digit).collect();
-    if let Err(fault) = visit.app.verifier.check_code(number, Purpose::Respond, &code).await {
+    if let Err(fault) = visit.app.verifier.check_code(number, Purpose::Respond, visit.value("code")).await {
         return code_fault(visit, fault, |said| to_code(visit, StatusCode::UNPROCESSABLE_ENTITY, number, said));
     }
     let sealed = seal_number(visit, Sealed::OtherSide, PROVEN_LIFE, number)?;
@@ -165,7 +163,7 @@ async fn list(visit: &Visit<'_>, number: Msisdn) -> Result<Vec<ReportedCase>, Pr
     let tag = tag.as_ref().map(<[u8; 16]>::as_slice);
     let of_category = |category: &Category| group_key(*category, sender.kind(), tag, None);
     let keys: Vec<GroupKey> = Category::ALL.iter().filter_map(of_category).collect();
-    visit.app.reads.run(move |connection| list_reported(connection, &keys)).await
+    visit.read(move |connection| list_reported(connection, &keys)).await
 }
 
 async fn show_reported(

@@ -8,6 +8,8 @@ use crate::http::texts::Texts;
 pub enum Said {
     /// A code was sent just now.
     Sent,
+    /// One was sent before.
+    Asked,
     /// What was typed is another one.
     Wrong,
     /// It is no more.
@@ -22,6 +24,7 @@ impl Said {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Sent => "sent",
+            Self::Asked => "asked",
             Self::Wrong => "wrong",
             Self::Expired => "expired",
             Self::NotByNetwork => "network",
@@ -32,7 +35,7 @@ impl Said {
     #[must_use]
     pub fn of(visit: &Visit<'_>) -> Self {
         let said = visit.value("said");
-        [Self::Wrong, Self::Expired, Self::NotByNetwork]
+        [Self::Asked, Self::Wrong, Self::Expired, Self::NotByNetwork]
             .into_iter()
             .find(|known| known.word() == said)
             .unwrap_or(Self::Sent)
@@ -42,7 +45,7 @@ impl Said {
     #[must_use]
     pub fn fault(self, t: &Texts) -> Option<String> {
         match self {
-            Self::Sent => None,
+            Self::Sent | Self::Asked => None,
             Self::Wrong => Some(t.of("code-wrong")),
             Self::Expired => Some(t.of("code-expired")),
             Self::NotByNetwork => Some(t.of("code-not-by-network")),

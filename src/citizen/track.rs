@@ -12,7 +12,7 @@ use super::pages::{CodePage, StatusPage, TrackPage, render};
 use super::receipt::guide_of;
 use super::said::Said;
 use super::tries::NotNow;
-use super::{Visit, again_page, finish, here, holder, text_id, tries};
+use super::{PROVEN_LIFE, Visit, finish, here, holder, not_stored_page, text_id, tries};
 use crate::crypto::page_seal::Sealed;
 use crate::domain::msisdn::{self, Msisdn};
 use crate::domain::report::Receipt;
@@ -64,12 +64,10 @@ struct Withdrawal {
 /// Handles `GET /track`.
 pub async fn get_track(request: HttpRequest, body: Payload, app: Data<App>) -> HttpResponse {
     let outcome = Visit::of_reader(&request, &app).map(|visit| {
-        let looked: Looked = visit.open(Sealed::Looked, visit.value("s")).unwrap_or_default();
+        let looked: Looked = visit.open_held(Sealed::Looked, visit.value("s")).unwrap_or_default();
         let fault = FAULTS_SAID.iter().find(|text| **text == visit.value("said")).copied();
         let mut response = show_form(&visit, StatusCode::OK, &looked, fault);
-        if visit.holder.is_none() {
-            holder::give(&mut response);
-        }
+        holder::give(&mut response, visit.holder);
         response
     });
     finish(outcome, &request, body, &app)
@@ -133,11 +131,15 @@ async fn look(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
     }
     // Counted for receipts that there are alone: what somebody makes up takes no room.
     let wrong_digits = tries::limit(visit, "look", found.receipt.as_bytes(), WRONG_DIGITS_PER_RECEIPT, tries::DAY_S);
-    let is_right = match look_up(visit, &found).await? {
-        TrackLookUp::Found(_) => true,
-        TrackLookUp::OtherDigits => false,
-        TrackLookUp::NotFound => return not_found(visit),
-        TrackLookUp::TooFarBehind => return Err(Problem::builder_behind()),
+    let is_right = match look_up(visit, &found).await {
+        Ok(TrackLookUp::Found(_)) => true,
+        Ok(TrackLookUp::OtherDigits) => false,
+        Ok(TrackLookUp::NotFound) => return not_found(visit),
+        // Nothing was learnt.
+        outcome @ (Ok(TrackLookUp::TooFarBehind) | Err(_)) => {
+            tries::give_back(visit, &misses).await;
+            return Err(outcome.err().unwrap_or_else(Problem::builder_behind));
+        }
     };
     match tries::take(visit, &[wrong_digits]).await {
         Ok(()) if is_right => {
@@ -169,7 +171,7 @@ async fn look_up(visit: &Visit<'_>, found: &Found) -> Result<TrackLookUp, Proble
     let read = move |connection: &mut crate::store::connection::Connection| {
         find_tracked(connection, &receipt, |id| keys.track_tag_of(id, &digits))
     };
-    visit.app.reads.run(read).await
+    visit.read(read).await
 }
 
 fn to_status(visit: &Visit<'_>, found: &Found) -> Result<HttpResponse, Problem> {
@@ -267,7 +269,10 @@ async fn send_withdrawal_code(
     };
     match visit.app.verifier.send_code(&asked).await {
         Ok(_sent) => to_code(visit, StatusCode::OK, withdrawal, number, Said::Sent),
-        Err(NotSent::NotAMobile) => Err(Problem::bad_request()),
+        Err(NotSent::NotAMobile) => {
+            let (title, text) = (visit.t.of("problem-title"), visit.t.of("withdraw-no-code"));
+            Ok(visit.message(StatusCode::UNPROCESSABLE_ENTITY, title, text))
+        }
         Err(NotSent::Full { retry_after_s }) => {
             Ok(visit.come_back(StatusCode::TOO_MANY_REQUESTS, text_id("code-full"), retry_after_s))
         }
@@ -307,6 +312,7 @@ pub fn code_page(
         sealed,
         understood: Vec::new(),
         number: number_in_words(visit, number.e164().as_str()).into_owned(),
+        was_sent: said == Said::Sent,
         fault: said.fault(visit.t),
         by_network: None,
         can_change: false,
@@ -318,7 +324,7 @@ pub fn code_page(
 pub async fn get_withdraw(request: HttpRequest, body: Payload, app: Data<App>) -> HttpResponse {
     let outcome = Visit::of_reader(&request, &app).map(|visit| {
         let sealed = visit.value("s");
-        match open_withdrawal(&visit, Sealed::Asked, sealed) {
+        match visit.open_held(Sealed::Asked, sealed).ok().and_then(with_number) {
             Some((_, number)) => code_page(&visit, StatusCode::OK, "/withdraw", sealed, number, Said::of(&visit)),
             None => see_other(&format!("/track?lang={}", visit.t.code())),
         }
@@ -337,8 +343,7 @@ async fn withdraw(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
     if visit.value("action") == "again" {
         return send_withdrawal_code(visit, &asked, number).await;
     }
-    let code: String = visit.value("code").chars().filter(char::is_ascii_digit).collect();
-    if let Err(fault) = visit.app.verifier.check_code(number, Purpose::Withdraw, &code).await {
+    if let Err(fault) = visit.app.verifier.check_code(number, Purpose::Withdraw, visit.value("code")).await {
         // The other of two clicks has withdrawn it.
         if matches!(fault, CodeFault::Expired) && find(visit, &asked.found).await?.is_none() {
             return Ok(withdrawn(visit));
@@ -349,7 +354,10 @@ async fn withdraw(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
 }
 
 fn open_withdrawal(visit: &Visit<'_>, what: Sealed, sealed: &str) -> Option<(Withdrawal, Msisdn)> {
-    let withdrawal: Withdrawal = visit.open(what, sealed).ok()?;
+    with_number(visit.open(what, sealed).ok()?)
+}
+
+fn with_number(withdrawal: Withdrawal) -> Option<(Withdrawal, Msisdn)> {
     let number = Msisdn::from_e164(&withdrawal.number)?;
     Some((withdrawal, number))
 }
@@ -366,7 +374,8 @@ async fn take_back(visit: &Visit<'_>, proven: &Withdrawal, number: Msisdn) -> Re
         Ok(()) => Ok(withdrawn(visit)),
         Err(problem) if problem.status_code() == StatusCode::SERVICE_UNAVAILABLE => {
             // The code is used up; the proof is kept for another try.
-            Ok(again_page(visit, "/withdraw", &visit.seal(Sealed::ProvenWithdrawal, visit.after(ASKED_LIFE), proven)?))
+            let sealed = visit.seal(Sealed::ProvenWithdrawal, visit.after(PROVEN_LIFE), proven)?;
+            Ok(not_stored_page(visit, "/withdraw", &sealed))
         }
         Err(problem) => Err(problem),
     }

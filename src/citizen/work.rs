@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use altcha::{CreateChallengeOptions, Payload, VerifySolutionOptions, create_challenge, verify_solution};
 
+use super::form::FORM_LIFE_S;
 use super::{Visit, tries};
 use crate::crypto::to_hex;
 
@@ -14,8 +15,8 @@ const KEY_PREFIX: &str = "00";
 const ALGORITHM: &str = "PBKDF2/SHA-256";
 /// The longest answer that is read, bytes.
 const ANSWER_MAX_BYTES: usize = 2_048;
-/// How long work that was shown is remembered, seconds: longer than its form is good.
-const USED_KEPT_S: u32 = tries::DAY_S;
+/// Works of one address in an hour: each is remembered. Many phones of an operator may share an address.
+const WORKS_PER_CLIENT: u32 = 120;
 /// Of what form it is.
 const FORM: &str = "form";
 
@@ -36,8 +37,12 @@ pub fn challenge(visit: &Visit<'_>, form: &str) -> String {
 
 /// Whether the work of this form was done, and not used before. It is used up by this.
 pub async fn is_done(visit: &Visit<'_>, form: &str) -> bool {
-    is_solved(visit, form)
-        && tries::take(visit, &[tries::limit(visit, "work", form.as_bytes(), 1, USED_KEPT_S)]).await.is_ok()
+    if !is_solved(visit, form) {
+        return false;
+    }
+    let once = tries::limit(visit, "work", form.as_bytes(), 1, FORM_LIFE_S);
+    let [client, site] = tries::limits_of_client(visit, "work", WORKS_PER_CLIENT, tries::HOUR_S);
+    tries::take(visit, &[once, client, site]).await.is_ok()
 }
 
 fn is_solved(visit: &Visit<'_>, form: &str) -> bool {

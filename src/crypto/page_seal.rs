@@ -9,11 +9,13 @@ use zeroize::Zeroizing;
 
 use super::envelope::EnvelopeError;
 use super::mac::{Secret, derive_secret};
-use crate::domain::clock::Moment;
+use crate::domain::clock::{MICROS_PER_DAY, Moment};
 
-/// Drawn for each. A key may seal 2^32 before two nonces are likely to meet: a thousand a second for fifty days, and what
-/// is sealed lives an hour.
+/// Drawn for each. A key may seal 2^32 with nonces drawn so (NIST SP 800-38D, 8.3): each day has its own, which takes fifty
+/// thousand a second.
 const NONCE_BYTES: usize = 12;
+/// Microseconds since 1970.
+const UNTIL_BYTES: usize = 8;
 
 /// What is sealed: one kind never opens as another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,9 +58,9 @@ impl Sealed {
         }
     }
 
-    /// No label has a zero in it.
-    fn bound_to(self, holder: &[u8]) -> Vec<u8> {
-        [self.label(), b"\0", holder].concat()
+    /// No label has a zero in it, and a moment has one length.
+    fn bound_to(self, holder: &[u8], until: [u8; UNTIL_BYTES]) -> Vec<u8> {
+        [self.label(), b"\0", &until, holder].concat()
     }
 }
 
@@ -71,15 +73,20 @@ pub enum NotOpened {
     Expired,
 }
 
-/// The key.
-pub struct PageKey(Aes256Gcm);
+/// What the keys of the days are derived from.
+pub struct PageKey(Secret);
 
 impl PageKey {
     /// Derives it from the root that all nodes share.
     #[must_use]
     pub fn derive(stable: &Secret) -> Self {
-        let key = derive_secret(stable, "spamgate v1 pages");
-        Self(Aes256Gcm::new(&(*key).into()))
+        Self(derive_secret(stable, "spamgate v1 pages"))
+    }
+
+    /// The key of what is good until this moment.
+    fn of_day(&self, good_until: Moment) -> Aes256Gcm {
+        let day = good_until.0.div_euclid(MICROS_PER_DAY);
+        Aes256Gcm::new(&(*derive_secret(&self.0, &format!("spamgate v1 pages of day {day}"))).into())
     }
 
     /// Seals bytes until a moment, as text for a form or an address. It opens for the same holder alone; an empty one is
@@ -90,12 +97,11 @@ impl PageKey {
     pub fn seal(&self, what: Sealed, holder: &[u8], good_until: Moment, bytes: &[u8]) -> Result<String, EnvelopeError> {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| EnvelopeError::Random)?;
-        let message = Zeroizing::new([&good_until.0.to_be_bytes(), bytes].concat());
-        let ciphertext = self
-            .0
-            .encrypt(&Nonce::from(nonce), Payload { msg: &message, aad: &what.bound_to(holder) })
-            .map_err(|_| EnvelopeError::Seal)?;
-        Ok(BASE64.encode([nonce.as_slice(), &ciphertext].concat()))
+        let until = good_until.0.to_be_bytes();
+        let payload = Payload { msg: bytes, aad: &what.bound_to(holder, until) };
+        let ciphertext = self.of_day(good_until).encrypt(&Nonce::from(nonce), payload);
+        let ciphertext = ciphertext.map_err(|_| EnvelopeError::Seal)?;
+        Ok(BASE64.encode([until.as_slice(), &nonce, &ciphertext].concat()))
     }
 
     /// Opens what [`PageKey::seal`] made of the same kind for the same holder.
@@ -104,17 +110,13 @@ impl PageKey {
     /// [`NotOpened`].
     pub fn open(&self, what: Sealed, holder: &[u8], text: &str, now: Moment) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
         let sealed = BASE64.decode(text).map_err(|_| NotOpened::Forged)?;
-        let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or(NotOpened::Forged)?;
-        let message = self
-            .0
-            .decrypt(&Nonce::from(*nonce), Payload { msg: ciphertext, aad: &what.bound_to(holder) })
-            .map(Zeroizing::new)
-            .map_err(|_| NotOpened::Forged)?;
-        let (good_until, bytes) = message.split_first_chunk::<8>().ok_or(NotOpened::Forged)?;
-        if now > Moment(i64::from_be_bytes(*good_until)) {
-            return Err(NotOpened::Expired);
-        }
-        Ok(Zeroizing::new(bytes.to_vec()))
+        let (until, rest) = sealed.split_first_chunk::<UNTIL_BYTES>().ok_or(NotOpened::Forged)?;
+        let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(NotOpened::Forged)?;
+        let good_until = Moment(i64::from_be_bytes(*until));
+        let payload = Payload { msg: ciphertext, aad: &what.bound_to(holder, *until) };
+        let opened = self.of_day(good_until).decrypt(&Nonce::from(*nonce), payload).map(Zeroizing::new);
+        let bytes = opened.map_err(|_| NotOpened::Forged)?;
+        if now > good_until { Err(NotOpened::Expired) } else { Ok(bytes) }
     }
 }
 

@@ -21,7 +21,7 @@ const TAKEN_WORDS: &[&str] = &["S", "V", "LD", "DK", "HUY", "DNC", PROOF_WORD];
 /// The word before the digits that a page of ours shows, to prove a number by texting them (xác nhận: confirm).
 pub const PROOF_WORD: &str = "XN";
 /// How many digits those are.
-pub const PROOF_DIGITS: usize = 8;
+pub const PROOF_DIGITS: usize = 10;
 /// A number is written in at most this many pieces: `+84 985 93 10 54`.
 const NUMBER_MAX_PIECES: usize = 6;
 /// The fewest digits of something that is meant as a number, though it is none.
@@ -676,10 +676,10 @@ mod tests {
 
     #[test]
     fn the_words_of_a_page_prove_a_number_however_they_are_spaced() {
-        for text in ["XN 48291350", "xn48291350", "XN 4829 1350", " Xn: 48291350. "] {
-            assert_eq!(read(text, &tg(), vietnam()), MoMessage::Proof("XN 48291350".to_owned()), "{text}");
+        for text in ["XN 4829135072", "xn4829135072", "XN 48291 35072", " Xn: 4829135072. "] {
+            assert_eq!(read(text, &tg(), vietnam()), MoMessage::Proof("XN 4829135072".to_owned()), "{text}");
         }
-        for text in ["XN", "XN 4829135", "XN 482913501", "XN 4829135a", "SXN 48291350", "48291350 XN"] {
+        for text in ["XN", "XN 482913507", "XN 48291350721", "XN 482913507a", "SXN 4829135072", "4829135072 XN"] {
             assert!(!matches!(read(text, &tg(), vietnam()), MoMessage::Proof(_)), "{text}");
         }
     }

@@ -80,6 +80,9 @@ fn windows_1252(byte: u8) -> char {
 /// GSM 03.38, table 6.2.1: what a septet stands for.
 const GSM: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\u{1b}ÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§\
                    ¿abcdefghijklmnopqrstuvwxyzäöñüà";
+/// What one SMS takes.
+const GSM_CHARACTERS_MAX: usize = 160;
+const UTF16_UNITS_MAX: usize = 70;
 /// What marks a septet of the extension table.
 const GSM_ESCAPE: u8 = 0x1b;
 
@@ -114,6 +117,16 @@ fn decode_gsm(bytes: &[u8]) -> String {
 #[must_use]
 pub fn is_gsm(text: &str) -> bool {
     text.chars().all(|character| character != char::from(GSM_ESCAPE) && GSM.contains(character))
+}
+
+/// Whether a text is one SMS, as we have it sent: 160 characters of the GSM default alphabet, or 70 units of UTF-16.
+#[must_use]
+pub fn is_one_sms(text: &str) -> bool {
+    if is_gsm(text) {
+        text.chars().count() <= GSM_CHARACTERS_MAX
+    } else {
+        text.encode_utf16().count() <= UTF16_UNITS_MAX
+    }
 }
 
 /// The reporter's number as a gateway writes it: SMSCs also send the international form without its plus.

@@ -11,8 +11,6 @@ use futures_core::Stream;
 
 use super::problem::Problem;
 
-/// Bytes of a field that is no file.
-const TEXT_MAX_BYTES: usize = 16 * 1024;
 /// Parts of one form.
 const PARTS_MAX: usize = 16;
 
@@ -21,31 +19,25 @@ const PARTS_MAX: usize = 16;
 pub struct FileLimits {
     /// Files in one form; what is more is not read.
     pub files_max: usize,
-    /// Bytes of one; one byte more is read, so that it can be told to be too large.
+    /// Bytes of one; a larger one is read and thrown away, so that its sender can be told.
     pub file_max_bytes: usize,
+    /// Bytes of all files.
+    pub form_max_bytes: usize,
     /// From the end of the head to the end of the body.
     pub timeout: Duration,
     /// From one piece of it to the next.
     pub piece_timeout: Duration,
 }
 
-/// A form.
+/// A form: what was in its files. Their names are not looked at: they tell more about their sender than is needed.
 #[derive(Default)]
 pub struct FileForm {
-    /// Fields that are no files.
-    pub texts: Vec<(String, String)>,
-    /// What was in the files, in their order. Names are not looked at: they tell more about their sender than is needed.
+    /// In their order.
     pub files: Vec<Vec<u8>>,
     /// There were more files than may be.
     pub has_more: bool,
-}
-
-impl FileForm {
-    /// The value of a field; empty when it is not there.
-    #[must_use]
-    pub fn text(&self, name: &str) -> &str {
-        self.texts.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.trim())
-    }
+    /// One was too large.
+    pub has_too_large: bool,
 }
 
 /// Reads a form with files.
@@ -62,27 +54,25 @@ pub async fn read_files(request: &HttpRequest, body: Payload, limits: FileLimits
 
 async fn read(mut form: Multipart, limits: FileLimits) -> Result<FileForm, Problem> {
     let mut found = FileForm::default();
+    let mut left = limits.form_max_bytes;
     for _ in 0..PARTS_MAX {
         let Some(part) = next(&mut form, limits).await? else { return Ok(found) };
         let mut field = part.map_err(|_| Problem::malformed_request())?;
-        let disposition = field.content_disposition();
-        let name = disposition.and_then(|disposition| disposition.get_name()).unwrap_or_default().to_owned();
-        let is_file = disposition.is_some_and(|disposition| disposition.get_filename().is_some());
-        if !is_file {
-            let bytes = read_field(&mut field, TEXT_MAX_BYTES, limits).await?;
-            found.texts.push((name, String::from_utf8(bytes).map_err(|_| Problem::malformed_request())?));
-            continue;
-        }
-        let bytes = read_field(&mut field, limits.file_max_bytes + 1, limits).await?;
+        let is_file = field.content_disposition().is_some_and(|disposition| disposition.get_filename().is_some());
+        let is_wanted = is_file && found.files.len() < limits.files_max;
+        let kept_max = if is_wanted { limits.file_max_bytes } else { 0 };
+        let (bytes, length) = read_field(&mut field, kept_max, &mut left, limits).await?;
         // A browser sends an empty file where none was chosen.
-        if bytes.is_empty() {
+        if !is_file || length == 0 {
             continue;
         }
-        if found.files.len() >= limits.files_max {
+        if !is_wanted {
             found.has_more = true;
-            continue;
+        } else if length > limits.file_max_bytes {
+            found.has_too_large = true;
+        } else {
+            found.files.push(bytes);
         }
-        found.files.push(bytes);
     }
     Err(Problem::malformed_request())
 }
@@ -92,14 +82,23 @@ async fn next<S: Stream + Unpin>(stream: &mut S, limits: FileLimits) -> Result<O
     tokio::time::timeout(limits.piece_timeout, next).await.map_err(|_elapsed| Problem::body_too_slow())
 }
 
-async fn read_field(field: &mut Field, max_bytes: usize, limits: FileLimits) -> Result<Vec<u8>, Problem> {
-    let mut whole = Vec::new();
+/// What is in a field, if it is not longer than `kept_max`; and its length.
+async fn read_field(
+    field: &mut Field,
+    kept_max: usize,
+    left: &mut usize,
+    limits: FileLimits,
+) -> Result<(Vec<u8>, usize), Problem> {
+    let (mut whole, mut length) = (Vec::new(), 0);
     while let Some(piece) = next(field, limits).await? {
         let piece = piece.map_err(|_: MultipartError| Problem::body_broken())?;
-        if whole.len() + piece.len() > max_bytes {
-            return Err(Problem::body_too_large(max_bytes));
+        *left = left.checked_sub(piece.len()).ok_or_else(|| Problem::body_too_large(limits.form_max_bytes))?;
+        length += piece.len();
+        if length <= kept_max {
+            whole.extend_from_slice(&piece);
+        } else {
+            whole = Vec::new();
         }
-        whole.extend_from_slice(&piece);
     }
-    Ok(whole)
+    Ok((whole, length))
 }

@@ -3,39 +3,51 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// A holder, and how many places it may have.
+pub type Holding = (Vec<u8>, usize);
+
 /// The places.
 #[derive(Clone)]
 pub struct Shares(Arc<Places>);
 
 struct Places {
     max: usize,
-    each_max: usize,
-    held: Mutex<HashMap<Vec<u8>, usize>>,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    all: usize,
+    by_holder: HashMap<Vec<u8>, usize>,
 }
 
 impl Shares {
-    /// `max` places, `each_max` of them for one holder.
+    /// So many places.
     #[must_use]
-    pub fn new(max: usize, each_max: usize) -> Self {
-        Self(Arc::new(Places { max, each_max, held: Mutex::default() }))
+    pub fn new(max: usize) -> Self {
+        Self(Arc::new(Places { max, held: Mutex::default() }))
     }
 
-    /// A place for this holder, until it is dropped; none when all are taken, or this holder has as many as it may.
+    /// One place for all of these holders, until it is dropped; none when all are taken, or one of the holders has as many
+    /// as it may.
     #[must_use]
-    pub fn take(&self, holder: &[u8]) -> Option<Share> {
+    pub fn take(&self, holders: &[Holding]) -> Option<Share> {
         let mut held = self.0.held();
-        let all: usize = held.values().sum();
-        let own = held.get(holder).copied().unwrap_or(0);
-        if all >= self.0.max || own >= self.0.each_max {
+        let is_full = |(holder, max): &Holding| held.by_holder.get(holder).is_some_and(|own| own >= max);
+        if held.all >= self.0.max || holders.iter().any(is_full) {
             return None;
         }
-        held.insert(holder.to_vec(), own + 1);
-        Some(Share { places: Arc::clone(&self.0), holder: holder.to_vec() })
+        held.all += 1;
+        for (holder, _) in holders {
+            *held.by_holder.entry(holder.clone()).or_insert(0) += 1;
+        }
+        let holders = holders.iter().map(|(holder, _)| holder.clone()).collect();
+        Some(Share { places: Arc::clone(&self.0), holders })
     }
 }
 
 impl Places {
-    fn held(&self) -> MutexGuard<'_, HashMap<Vec<u8>, usize>> {
+    fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -43,16 +55,19 @@ impl Places {
 /// A place that is taken.
 pub struct Share {
     places: Arc<Places>,
-    holder: Vec<u8>,
+    holders: Vec<Vec<u8>>,
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
         let mut held = self.places.held();
-        if let Some(own) = held.get_mut(&self.holder) {
-            *own -= 1;
-            if *own == 0 {
-                held.remove(&self.holder);
+        held.all -= 1;
+        for holder in &self.holders {
+            if let Some(own) = held.by_holder.get_mut(holder) {
+                *own -= 1;
+                if *own == 0 {
+                    held.by_holder.remove(holder);
+                }
             }
         }
     }
@@ -64,14 +79,18 @@ mod tests {
 
     #[test]
     fn one_holder_leaves_places_for_others() {
-        let shares = Shares::new(3, 2);
-        let (first, second) = (shares.take(b"a"), shares.take(b"a"));
-        assert!(first.is_some() && second.is_some() && shares.take(b"a").is_none());
-        let other = shares.take(b"b");
-        assert!(other.is_some() && shares.take(b"c").is_none(), "all are taken");
+        let shares = Shares::new(4);
+        let of = |customer: &[u8], site: &[u8]| shares.take(&[(customer.to_vec(), 2), (site.to_vec(), 3)]);
+        let (first, second) = (of(b"a", b"A"), of(b"a", b"A"));
+        assert!(first.is_some() && second.is_some() && of(b"a", b"A").is_none());
+        let neighbour = of(b"b", b"A");
+        assert!(neighbour.is_some() && of(b"c", b"A").is_none(), "the site is full");
+        let other = of(b"d", b"D");
+        assert!(other.is_some() && of(b"e", b"E").is_none(), "all are taken");
         drop(first);
-        assert!(shares.take(b"c").is_some(), "and free again at once");
-        drop((second, other));
-        assert!(shares.0.held().is_empty());
+        let again = of(b"c", b"A");
+        assert!(again.is_some() && of(b"e", b"E").is_none());
+        drop((again, second, neighbour, other));
+        assert!(shares.0.held().by_holder.is_empty());
     }
 }

@@ -38,6 +38,8 @@ pub enum EvidenceAdded {
     TooMany,
     /// There is no such report, or it was withdrawn.
     Gone,
+    /// The builder lags too far for a sure answer.
+    TooFarBehind,
 }
 
 /// Lists places and content tags of a report's files.
@@ -68,7 +70,8 @@ pub fn add_evidence(
         // What was taken back gets nothing more.
         match find_report(connection, id, owner.as_bytes())? {
             LookUp::Found(report) if report.status != ReportStatus::Withdrawn => {}
-            LookUp::Found(_) | LookUp::NotFound | LookUp::TooFarBehind => return Ok(EvidenceAdded::Gone),
+            LookUp::TooFarBehind => return Ok(EvidenceAdded::TooFarBehind),
+            LookUp::Found(_) | LookUp::NotFound => return Ok(EvidenceAdded::Gone),
         }
         let kept = list_evidence_tags(connection, &row.report_id)?;
         if kept.iter().any(|(_, tag)| *tag == row.content_tag) {

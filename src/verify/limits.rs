@@ -1,7 +1,8 @@
 //! How many SMS may be sent: to a number, from an address, to a prefix, in all. Names are keyed tags.
 //!
-//! Reports cannot use up what withdrawals and answers to reports need, nor partners what citizens need: of the counts that
-//! all share, reports leave a tenth, and partners have counts of their own.
+//! What anybody may ask for cannot use up what a withdrawal needs, which takes a receipt and four digits: of the counts that all
+//! share it leaves a tenth, and of those of a number some. Nor can partners use up what citizens need, or the other way
+//! round: partners have counts of their own.
 
 use std::net::IpAddr;
 
@@ -18,8 +19,10 @@ const DAY_S: u32 = 24 * HOUR_S;
 const WITHOUT_WORK: u32 = 3;
 /// How many customers of one site may together ask for as much as they may.
 const CUSTOMERS_PER_SITE: u32 = 16;
-/// Of the counts of all, reports leave one part in so many for who takes a report back or answers to one.
-const LEFT_BY_REPORTS: u32 = 10;
+/// Of the counts of all, one part in so many is left to withdrawals.
+const LEFT_TO_WITHDRAWALS: u32 = 10;
+/// To one number, withdrawals may have one part in so many more.
+const MORE_FOR_WITHDRAWALS: u32 = 3;
 
 /// The limits, as set.
 pub struct Limits {
@@ -66,8 +69,8 @@ pub enum Asker<'a> {
         client: IpAddr,
         /// Who has shown proof of work.
         has_worked: bool,
-        /// In order to report.
-        is_report: bool,
+        /// In order to take a report back.
+        is_withdrawal: bool,
     },
     /// A carrier, by its UUID. Its SMS all come from one address.
     Partner(&'a [u8; 16]),
@@ -95,16 +98,19 @@ impl Limits {
             let key = ring.code_tag(&[b"sends", name, what, &window_s.to_be_bytes()]);
             CountLimit { key, max, window_s }
         };
-        let (whose, leaves_some): (&[u8], bool) = match asker {
-            Asker::Citizen { is_report, .. } => (b"", is_report),
-            Asker::Partner(_) => (b"partners", false),
+        let (whose, leaves, has_more): (&[u8], bool, bool) = match asker {
+            Asker::Citizen { is_withdrawal, .. } => (b"", !is_withdrawal, is_withdrawal),
+            Asker::Partner(_) => (b"partners", false, false),
         };
-        let of_all = |max: u32| if leaves_some { max - max / LEFT_BY_REPORTS } else { max };
+        let of_all = |max: u32| if leaves { max - max / LEFT_TO_WITHDRAWALS } else { max };
+        let more = |max: u32| max.saturating_add((max / MORE_FOR_WITHDRAWALS).max(1));
+        let of_number = |max: u32| if has_more { more(max) } else { max };
         let e164 = number.e164();
         let prefix = e164.as_bytes().get(..self.prefix_characters).unwrap_or(e164.as_bytes());
+        let number = [e164.as_bytes(), whose].concat();
         let mut limits = vec![
-            limit(b"number", e164.as_bytes(), self.number_per_10_minutes, TEN_MINUTES_S),
-            limit(b"number", e164.as_bytes(), self.number_per_day, DAY_S),
+            limit(b"number", &number, of_number(self.number_per_10_minutes), TEN_MINUTES_S),
+            limit(b"number", &number, of_number(self.number_per_day), DAY_S),
             limit(b"prefix", &[prefix, whose].concat(), of_all(self.prefix_per_hour), HOUR_S),
             limit(b"all", whose, of_all(self.all_per_hour), HOUR_S),
             limit(b"all", whose, of_all(self.all_per_day), DAY_S),

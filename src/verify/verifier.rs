@@ -20,7 +20,7 @@ use crate::telemetry::metrics::Metrics;
 
 /// How long a code is good, seconds.
 const CODE_TTL_S: u32 = CODE_TTL_MINUTES * 60;
-/// SMS on their way to what sends them at once; more are refused, at once.
+/// SMS on their way to what sends them at once, of citizens, and as many of partners; more are refused, at once.
 const SENDS_IN_HAND_MAX: usize = 64;
 /// When to ask again while those are in hand, seconds.
 const BUSY_RETRY_S: u64 = 1;
@@ -44,6 +44,7 @@ pub struct Verifier {
     countries: Vec<HomeCountry>,
     limits: Limits,
     in_hand: Semaphore,
+    partners_in_hand: Semaphore,
     metrics: Arc<Metrics>,
     serves_partners: bool,
     pub(super) network: Option<Network>,
@@ -78,6 +79,7 @@ impl Verifier {
             countries: settings.parsed_countries(config.region()?.home)?,
             limits: Limits::new(settings),
             in_hand: Semaphore::new(SENDS_IN_HAND_MAX),
+            partners_in_hand: Semaphore::new(SENDS_IN_HAND_MAX),
             metrics,
             serves_partners: is_on && settings.serve,
             network: if is_on { Network::open(config)? } else { None },
@@ -103,16 +105,19 @@ impl Verifier {
     pub async fn send_code(&self, asked: &AskedCode) -> Result<SentCode, NotSent> {
         let key = self.key_of(asked.number, asked.purpose);
         let AskedCode { client, has_worked, purpose, .. } = *asked;
-        let asker = Asker::Citizen { client, has_worked, is_report: purpose == Purpose::Report };
+        let asker = Asker::Citizen { client, has_worked, is_withdrawal: purpose == Purpose::Withdraw };
         Ok(self.send(&key, asked.number, &wording::template(asked.language, purpose), asker).await?)
     }
 
-    /// Whether this is the code that was sent last for this number and purpose. It is good once.
+    /// Whether this is the code that was sent last for this number and purpose. It is good once. What people type beside
+    /// the digits is not looked at, but where an operator makes the codes, which may have letters.
     ///
     /// # Errors
     /// [`CodeFault`].
     pub async fn check_code(&self, number: Msisdn, purpose: Purpose, code: &str) -> Result<(), CodeFault> {
-        self.check(&self.key_of(number, purpose), code).await
+        let has_letters = matches!(self.sender, SmsSender::Camara(_));
+        let code: String = code.chars().filter(|character| has_letters || character.is_ascii_digit()).collect();
+        self.check(&self.key_of(number, purpose), &code).await
     }
 
     fn key_of(&self, number: Msisdn, purpose: Purpose) -> [u8; 16] {
@@ -158,7 +163,11 @@ impl Verifier {
         if !self.is_sent_to(number) {
             return Err(NotSentForPartner::NotAMobile);
         }
-        let Ok(_in_hand) = self.in_hand.try_acquire() else {
+        let in_hand = match asker {
+            Asker::Citizen { .. } => &self.in_hand,
+            Asker::Partner(_) => &self.partners_in_hand,
+        };
+        let Ok(_in_hand) = in_hand.try_acquire() else {
             return Err(NotSentForPartner::Unavailable { retry_after_s: BUSY_RETRY_S });
         };
         let limits = self.limits.of(&self.ring, number, asker);

@@ -42,16 +42,18 @@ pub fn fill(template: &str, code: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::sms_text::is_gsm;
+    use crate::domain::sms_text::{is_gsm, is_one_sms};
 
     #[test]
     fn each_text_is_one_gsm_sms() {
         for language in Language::ALL {
             for purpose in [Purpose::Report, Purpose::Withdraw, Purpose::Respond] {
                 let text = fill(&template(*language, purpose), "012345");
-                assert!(is_gsm(&text) && text.chars().count() <= 160 && text.contains("012345"), "{text}");
+                assert!(is_gsm(&text) && is_one_sms(&text) && text.contains("012345"), "{text}");
             }
         }
         assert!(!is_gsm("mã") && is_gsm("@£\n"));
+        assert!(is_one_sms(&"a".repeat(160)) && !is_one_sms(&"a".repeat(161)));
+        assert!(is_one_sms(&"ã".repeat(70)) && !is_one_sms(&"ã".repeat(71)));
     }
 }

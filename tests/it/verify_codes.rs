@@ -242,6 +242,19 @@ on_both_fast_states! {
         assert!(codes.send(NUMBER).await.is_ok(), "they took nothing of the address's limit");
     }
 
+    async fn a_withdrawal_has_more_to_a_number_than_anybody_can_use_up(engine: Engine) {
+        let codes = Codes::by_kannel(engine, |_| {}).await;
+        for _ in 0..3 {
+            codes.code(NUMBER).await;
+        }
+        let ask = async |purpose| codes.gate.verifier.send_code(&AskedCode { purpose, ..asked(NUMBER, client(7)) }).await;
+        for purpose in [Purpose::Report, Purpose::Respond] {
+            assert_eq!(ask(purpose).await, Err(NotSent::Full { retry_after_s: 600 }));
+        }
+        assert!(ask(Purpose::Withdraw).await.is_ok());
+        assert_eq!(ask(Purpose::Withdraw).await, Err(NotSent::Full { retry_after_s: 600 }));
+    }
+
     async fn a_number_has_three_in_ten_minutes_and_six_a_day(engine: Engine) {
         let codes = Codes::by_kannel(engine, |config| config.verify.client_per_hour = NonZeroU32::new(100).unwrap()).await;
         for _ in 0..3 {

@@ -7,13 +7,16 @@ use super::answer_partner;
 use super::fault::Fault;
 use crate::carrier_api::authenticate::Caller;
 use crate::domain::msisdn::Msisdn;
+use crate::domain::sms_text::is_one_sms;
 use crate::http::app::App;
 use crate::http::body::parse_json;
 
-/// The longest text, characters.
+/// The longest text, characters: the standard's.
 const MESSAGE_MAX_CHARACTERS: usize = 160;
 /// Where the code goes.
 const CODE_PLACE: &str = "{{code}}";
+/// As long as our codes; an operator that makes them counts for itself.
+const ANY_CODE: &str = "000000";
 
 #[derive(Deserialize)]
 struct RawSend {
@@ -46,9 +49,12 @@ fn parse(body: &[u8]) -> Result<(Msisdn, String), Fault> {
         Fault::invalid("Write `phoneNumber` as a plus, the code of its country and the rest, digits alone.")
     })?;
     let is_text = !raw.message.chars().any(|character| character.is_control() && character != '\n');
-    if raw.message.chars().count() > MESSAGE_MAX_CHARACTERS || !raw.message.contains(CODE_PLACE) || !is_text {
+    let is_short = raw.message.chars().count() <= MESSAGE_MAX_CHARACTERS;
+    let is_one = is_one_sms(&raw.message.replace(CODE_PLACE, ANY_CODE));
+    if !is_short || !is_one || !raw.message.contains(CODE_PLACE) || !is_text {
         return Err(Fault::invalid(
-            "Write a `message` of at most 160 characters that has `{{code}}` where the code goes.",
+            "Write a `message` that has `{{code}}` where the code goes and is one SMS with it: at most 160 characters of the \
+             GSM default alphabet, or 70 where one of them is none of those.",
         ));
     }
     Ok((number, raw.message))

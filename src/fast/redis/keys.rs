@@ -25,7 +25,8 @@ pub(super) struct Keys {
 pub(super) struct SlotTag(u16);
 
 impl SlotTag {
-    /// The tag of all counts of SMS and of tries: one script looks at several of them. They are few, and bounded by themselves.
+    /// The tag of all counts of SMS and of tries: one script looks at several of them. Each costs its maker an SMS, a proof
+    /// of work or a request of the few that an address and its neighbours have.
     pub(super) const COUNTS: Self = Self(0x5e4d);
 
     /// The tag of a reporter. The quota key is made of a MAC, so all tags are as likely.

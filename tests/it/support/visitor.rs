@@ -29,7 +29,7 @@ impl Page {
         let cookie = header("set-cookie").map(|cookie| {
             let (pair, rest) = cookie.split_once("; ").unwrap();
             assert!(
-                pair.starts_with("__Host-") && rest.starts_with("Path=/; Secure; HttpOnly; SameSite=Lax"),
+                pair.starts_with("__Host-") && rest.starts_with("Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age="),
                 "{cookie}"
             );
             pair.to_owned()
