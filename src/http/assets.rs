@@ -7,9 +7,10 @@ use actix_web::{HttpRequest, HttpResponse};
 const CACHE_CONTROL: &str = "public, max-age=3600";
 
 /// Name, media type, content.
-const FILES: [(&str, &str, &str); 3] = [
+const FILES: [(&str, &str, &str); 4] = [
     ("style.css", "text/css; charset=utf-8", include_str!("../../static/style.css")),
     ("form.js", "text/javascript; charset=utf-8", include_str!("../../static/form.js")),
+    ("receipt.js", "text/javascript; charset=utf-8", include_str!("../../static/receipt.js")),
     ("icon.svg", "image/svg+xml", include_str!("../../static/icon.svg")),
 ];
 

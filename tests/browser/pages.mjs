@@ -1,14 +1,15 @@
 // The citizens' pages in Debian's Chromium, against a gateway of its own and an SMS gateway that keeps the codes.
 //
-//   node pages.mjs GATEWAY_BINARY [PICTURES_DIRECTORY]
+//   node pages.mjs GATEWAY_BINARY [PICTURES_DIRECTORY [PART_OF_A_NAME]]
 //
 // Everything is checked at 320 and at 1280 px, in both languages, with and without script; axe-core looks at every page. With
-// a directory, a picture of each page is left there.
+// a directory, a picture of each page is left there; with a part of a name, the scenarios are run that have it.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { generateKeyPairSync } from "node:crypto";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -22,48 +23,81 @@ const REPORTER = "0912345678";
 const SENDER = "0985931054";
 const LONG_WAIT_MS = 10_000;
 
-const [binary, pictures] = process.argv.slice(2);
+const [binary, pictures, only = ""] = process.argv.slice(2);
 assert.ok(binary, "name the gateway's binary");
 
-/** Keeps the SMS that it is to send, as Kannel's page `sendsms` does. */
+/** Keeps the SMS that it is to send, as Kannel's page `sendsms` does; and is the operator whose network knows its phones. */
 const startSmsGateway = async () => {
   const sent = [];
+  const operator = { isAway: false, isSure: true };
   const server = createServer((request, response) => {
-    const query = new URL(request.url, "http://localhost").searchParams;
+    const { pathname, searchParams: query } = new URL(request.url, "http://localhost");
+    const answer = (status, type, body) => response.writeHead(status, { "content-type": type }).end(body);
+    if (pathname === "/authorize") {
+      const back = `${query.get("redirect_uri")}?code=good&state=${query.get("state")}`;
+      return response.writeHead(302, { location: back }).end();
+    }
+    if (pathname === "/token") return answer(200, "application/json", '{"access_token":"a-token","token_type":"Bearer"}');
+    if (pathname === "/network/verify") {
+      return answer(200, "application/json", JSON.stringify({ devicePhoneNumberVerified: operator.isSure }));
+    }
+    if (operator.isAway) return answer(503, "text/plain", "");
     sent.push({ to: query.get("to"), text: query.get("text") });
-    response.writeHead(202, { "content-type": "text/plain" }).end("0: Accepted for delivery");
+    return answer(202, "text/plain", "0: Accepted for delivery");
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const code = () => sent.at(-1).text.match(/\d{6}/)[0];
-  return { server, sent, code, url: `http://127.0.0.1:${server.address().port}/cgi-bin/sendsms` };
+  return { server, sent, code, operator, url: `http://127.0.0.1:${server.address().port}` };
 };
 
-const startGateway = async (sms) => {
+/** A port that is free, and most likely still is when the gateway takes it. */
+const freePort = async () => {
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+};
+
+/** A gateway that sends codes by this, and takes so many wrong ones an hour; without one it sends none. */
+const startGateway = async (sms, wrongPerHour) => {
   const data = mkdtempSync(join(tmpdir(), "spamgate-browser-"));
-  const password = join(data, "password");
+  const [password, key] = [join(data, "password"), join(data, "network.pem")];
   writeFileSync(password, "only-for-this-test\n", { mode: 0o600 });
-  const env = {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  writeFileSync(key, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
+  const address = `127.0.0.1:${await freePort()}`;
+  const env = !sms ? process.env : {
     ...process.env,
+    SPAMGATE__SERVER__PUBLIC_URL: `http://${address}`,
+    SPAMGATE__VERIFY__NETWORK_URL: `${sms.url}/network`,
+    SPAMGATE__VERIFY__NETWORK_AUTHORIZE_URL: `${sms.url}/authorize`,
+    SPAMGATE__VERIFY__NETWORK_TOKEN_URL: `${sms.url}/token`,
+    SPAMGATE__VERIFY__NETWORK_CLIENT_ID: "gateway",
+    SPAMGATE__VERIFY__NETWORK_KEY_ID: "key",
+    SPAMGATE__VERIFY__NETWORK_KEY_FILE: key,
     SPAMGATE__VERIFY__SENDER: "kannel",
-    SPAMGATE__VERIFY__KANNEL_URL: sms.url,
+    SPAMGATE__VERIFY__KANNEL_URL: `${sms.url}/cgi-bin/sendsms`,
     SPAMGATE__VERIFY__KANNEL_USER: "test",
     SPAMGATE__VERIFY__KANNEL_PASSWORD_FILE: password,
     SPAMGATE__VERIFY__KANNEL_FROM: "156",
     SPAMGATE__VERIFY__NUMBER_PER_10_MINUTES: "200",
     SPAMGATE__VERIFY__NUMBER_PER_DAY: "200",
     SPAMGATE__VERIFY__CLIENT_PER_HOUR: "900",
-    SPAMGATE__VERIFY__WRONG_PER_HOUR: "200",
+    SPAMGATE__VERIFY__WRONG_PER_HOUR: `${wrongPerHour}`,
     SPAMGATE__LIMITS__REPORTER_PER_DAY: "500",
   };
-  const listen = ["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"];
+  const listen = ["--listen", address, "--ops-listen", "127.0.0.1:0"];
   const child = spawn("setpriv", ["--pdeathsig=KILL", binary, "--data", join(data, "data"), "serve", ...listen], { env });
   let printed = "";
   child.stdout.on("data", (piece) => (printed += piece));
   child.stderr.on("data", (piece) => (printed += piece));
   const until = Date.now() + LONG_WAIT_MS;
-  const address = /takes reports on (http:\/\/\S+)/;
-  while (!address.test(printed)) {
+  const isUp = /takes reports on (http:\/\/\S+)/;
+  while (!isUp.test(printed)) {
     assert.ok(Date.now() < until && child.exitCode === null, printed);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -77,11 +111,14 @@ const startGateway = async (sms) => {
     const metrics = await (await fetch(`http://${operators}/metrics`)).text();
     return Number(metrics.match(/^spamgate_reports_accepted_total (\d+)/m)[1]);
   };
-  return { url: printed.match(address)[1], accepted, stop };
+  return { url: printed.match(isUp)[1], accepted, stop };
 };
 
 const sms = await startSmsGateway();
-const gateway = await startGateway(sms);
+// Most ways share a number and its wrong codes.
+const gateway = await startGateway(sms, 200);
+const strict = await startGateway(sms, 5);
+const closed = await startGateway();
 const browser = await chromium.launch({
   executablePath: "/usr/bin/chromium",
   args: ["--no-sandbox"],
@@ -89,9 +126,9 @@ const browser = await chromium.launch({
 let checked = 0;
 
 /** A visitor; `lang` is what the browser asks for. */
-const visit = async ({ width, lang, script, dark = false }) => {
+const visit = async ({ width, lang, script, dark = false, at = gateway }) => {
   const context = await browser.newContext({
-    baseURL: gateway.url,
+    baseURL: at.url,
     viewport: { width, height: width < 500 ? 640 : 900 },
     locale: lang,
     javaScriptEnabled: script,
@@ -107,7 +144,8 @@ const visit = async ({ width, lang, script, dark = false }) => {
     if (isOfOurs) faults.push(message.text());
   });
   page.on("request", (request) => {
-    if (!request.url().startsWith(gateway.url)) faults.push(`asks elsewhere: ${request.url()}`);
+    const isOurs = request.url().startsWith(at.url) || request.url().startsWith(`${sms.url}/authorize?`);
+    if (!isOurs) faults.push(`asks elsewhere: ${request.url()}`);
   });
   const close = async () => {
     assert.deepEqual(faults, []);
@@ -204,6 +242,16 @@ const theWholeWay = async (visitor, { sender = SENDER } = {}) => {
   await page.dblclick("form:has(#code) button");
   await page.waitForSelector("#receipt-code");
   await look(visitor, "receipt");
+  if (visitor.script) {
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await page.click("#copy");
+    await page.waitForFunction(() => document.getElementById("copied").textContent !== "");
+    const copied = await page.evaluate(() => navigator.clipboard.readText());
+    assert.match(copied, /^[0-9A-Z]{12} http:\/\/\S+\/track\?lang=(vi|en)$/);
+    assert.ok(await page.isVisible("#print"));
+  } else {
+    assert.ok(!(await page.isVisible("#copy")) && !(await page.isVisible("#print")));
+  }
   assert.match(page.url(), /\/receipt\?/);
   assert.ok(!page.url().includes(REPORTER.slice(1)));
   assert.equal(await gateway.accepted(), before + 1, "two clicks are one report");
@@ -234,6 +282,128 @@ const theWholeWay = async (visitor, { sender = SENDER } = {}) => {
   await look(visitor, "receipt-evidence-error");
   assert.equal(await gateway.accepted(), before + 1);
   return receipt;
+};
+
+/** What goes wrong on the way: each page says so, and nothing that was typed is lost. */
+const errors = async (visitor) => {
+  const { page } = visitor;
+  const before = await strict.accepted();
+  const toCode = async (reporter) => {
+    await page.goto("/");
+    await fillIn(page, { reporter });
+    await send(page);
+    await page.waitForSelector("#code");
+  };
+  // One field after another.
+  for (const [field, value, error] of [
+    ["#sender", "O912345678", "sender-error"],
+    ["#reporter", "0243 825 0000", "reporter-error"],
+    ["#reporter", "+1 415 555 0100", "reporter-error"],
+    ["#content", "", "content-error"],
+    ["#content", "x".repeat(4_001), "content-error"],
+    ["#occurred_at", "2019-01-01T10:00", "occurred_at-error"],
+    ["#occurred_at", "2099-01-01T10:00", "occurred_at-error"],
+  ]) {
+    await page.goto("/");
+    await fillIn(page);
+    await page.evaluate(() => document.querySelectorAll("[maxlength]").forEach((field) => field.removeAttribute("maxlength")));
+    await page.fill(field, value);
+    await send(page);
+    await page.waitForSelector(`#${error}`);
+    const errors = await page.$$eval("p.error", (errors) => errors.map(({ id }) => id));
+    assert.deepEqual(errors, [error], `${field} ${value.slice(0, 20)}`);
+    assert.equal(await page.inputValue(field), value, "what was typed is kept");
+    assert.ok(await page.isChecked("input[name=category][value=scam]"));
+  }
+  await look(visitor, "form-error-time");
+
+  // A code that was used by another form has run out for this one.
+  const place = WIDTHS.indexOf(visitor.width) * 2 + (visitor.script ? 1 : 0);
+  const number = `091234560${place}`;
+  await toCode(number);
+  const first = page.url();
+  await toCode(number);
+  await page.fill("#code", sms.code());
+  await confirm(page);
+  await page.waitForSelector("#receipt-code");
+  await page.goto(first);
+  await page.fill("#code", sms.code());
+  await confirm(page);
+  await page.waitForSelector("#code-error");
+  await look(visitor, "code-expired");
+  await page.click("button[value=again]");
+  await page.waitForSelector("#code");
+  await page.fill("#code", sms.code());
+  await confirm(page);
+  await page.waitForSelector("#receipt-code");
+
+  // Too many wrong codes, and a sender that is away: there is the way by SMS.
+  const unlucky = `091234561${place}`;
+  await toCode(unlucky);
+  const wrong = sms.code() === "000000" ? "000001" : "000000";
+  for (let tries = 0; tries < 100 && (await page.isVisible("#code")); tries += 1) {
+    await page.fill("#code", wrong);
+    await confirm(page);
+    await page.waitForSelector("h1");
+  }
+  await page.waitForSelector("a[href^='sms:156?body=XN%20']");
+  await look(visitor, "by-sms");
+  await page.click("button[value=by_sms]");
+  await page.waitForSelector("p.notice[role=alert]");
+  await look(visitor, "by-sms-missing");
+  await page.click("button[value=change]");
+  await page.waitForSelector("form#report");
+  assert.equal(await page.inputValue("#reporter"), unlucky);
+  sms.operator.isAway = true;
+  await send(page);
+  await page.waitForSelector("a[href^='sms:156?body=XN%20']");
+  sms.operator.isAway = false;
+
+  // An address of another's browser.
+  await toCode(unlucky);
+  const other = await visit({ ...visitor, at: strict });
+  await other.page.goto(page.url());
+  assert.ok(!(await other.page.content()).includes("vi-du.example"));
+  await look(other, "not-here");
+  await other.close();
+  assert.equal(await strict.accepted(), before + 2);
+
+  await page.goto("/track");
+  await page.fill("#receipt", "0000");
+  await page.fill("#digits", "12");
+  await page.click("main form button");
+  await page.waitForSelector("#track-error");
+  await look(visitor, "track-error");
+};
+
+/** The mobile network says whose phone it is. */
+const byNetwork = async (visitor) => {
+  const { page } = visitor;
+  const before = await gateway.accepted();
+  await page.goto("/");
+  await fillIn(page, { reporter: "0912345620" });
+  await send(page);
+  await page.waitForSelector("#code");
+  sms.operator.isSure = false;
+  await page.click("a[href^='/network?']");
+  await page.waitForSelector("#code-error");
+  await look(visitor, "code-not-by-network");
+  sms.operator.isSure = true;
+  await page.click("a[href^='/network?']");
+  await page.waitForSelector("#receipt-code");
+  assert.equal(await gateway.accepted(), before + 1);
+  await page.goBack();
+  await page.waitForSelector("#code");
+};
+
+/** A gateway that sends no codes. */
+const withoutCodes = async (visitor) => {
+  const { page } = visitor;
+  for (const [path, name] of [["/", "closed"], ["/respond", "respond-closed"]]) {
+    await page.goto(path);
+    await look(visitor, name);
+    assert.equal(await page.$("form"), null);
+  }
 };
 
 const tracking = async (visitor, receipt) => {
@@ -394,8 +564,31 @@ scenarios.push(["by keyboard", async () => {
 }]);
 scenarios.push(["zoomed", zoomed]);
 
+for (const width of WIDTHS) {
+  for (const script of [true, false]) {
+    const how = `${width} px, ${script ? "with" : "without"} script`;
+    const lang = script ? "en-GB" : "vi-VN";
+    scenarios.push([`errors, ${how}`, async () => {
+      const visitor = await visit({ width, lang, script, at: strict });
+      await errors(visitor);
+      await visitor.close();
+    }]);
+  }
+  scenarios.push([`by the network, ${width} px`, async () => {
+    const visitor = await visit({ width, lang: "vi-VN", script: true });
+    await byNetwork(visitor);
+    await visitor.close();
+  }]);
+  scenarios.push([`without codes, ${width} px`, async () => {
+    const visitor = await visit({ width, lang: "vi-VN", script: true, at: closed });
+    await withoutCodes(visitor);
+    await visitor.close();
+  }]);
+}
+
 let failed = 0;
-for (const [name, run] of scenarios) {
+const chosen = scenarios.filter(([name]) => name.includes(only));
+for (const [name, run] of chosen) {
   const began = Date.now();
   try {
     await run();
@@ -407,6 +600,8 @@ for (const [name, run] of scenarios) {
 }
 await browser.close();
 await gateway.stop();
+await strict.stop();
+await closed.stop();
 sms.server.close();
-console.log(`${scenarios.length - failed} of ${scenarios.length} passed; axe looked at ${checked} pages`);
+console.log(`${chosen.length - failed} of ${chosen.length} passed; axe looked at ${checked} pages`);
 process.exit(failed === 0 ? 0 : 1);
