@@ -126,12 +126,13 @@ const browser = await chromium.launch({
 let checked = 0;
 
 /** A visitor; `lang` is what the browser asks for. */
-const visit = async ({ width, lang, script, dark = false, at = gateway }) => {
+const visit = async ({ width, lang, script, dark = false, touch = false, at = gateway }) => {
   const context = await browser.newContext({
     baseURL: at.url,
     viewport: { width, height: width < 500 ? 640 : 900 },
     locale: lang,
     javaScriptEnabled: script,
+    hasTouch: touch,
     colorScheme: dark ? "dark" : "light",
   });
   const faults = [];
@@ -521,6 +522,57 @@ const byKeyboard = async (visitor) => {
   console.log(`by keyboard: ${keys} keys beside ${characters} characters, ${(Date.now() - began) / 1000} s of machine time`);
 };
 
+// Seconds that a practised hand takes for a tap, for a character on a phone, and for a decision (after the keystroke-level
+// model of Card, Moran and Newell, 1980, with a phone's slower keys); and what an SMS takes to come.
+const MODEL_S = { tap: 1.1, character: 0.4, decision: 1.35, sms: 5 };
+
+/** The whole form by taps on a phone: how many there are, and how long they take by the model. */
+const byThumb = async (visitor) => {
+  const { page } = visitor;
+  await page.goto("/");
+  const began = Date.now();
+  const counted = { taps: 0, characters: 0, decisions: 0, pages: 1 };
+  const tap = async (selector) => {
+    await page.tap(selector);
+    counted.taps += 1;
+  };
+  const type = async (selector, text) => {
+    await tap(selector);
+    await page.waitForFunction((wanted) => document.activeElement?.matches(wanted), selector);
+    await page.fill(selector, text);
+    counted.characters += text.length;
+    counted.decisions += 1;
+  };
+  await type("#sender", SENDER);
+  for (const choice of ["input[name=channel][value=sms]", "input[name=category][value=spam]"]) {
+    await tap(choice);
+    counted.decisions += 1;
+  }
+  // Pasted: a long press, and "paste".
+  await tap("#content");
+  await page.fill("#content", "Vay nhanh lai thap, khong can the chap");
+  counted.taps += 1;
+  counted.decisions += 1;
+  await type("#reporter", REPORTER);
+  await tap("form#report button[type=submit]");
+  await page.waitForSelector("#code");
+  counted.pages += 1;
+  // The phone offers the code of the SMS: one tap.
+  assert.equal(await page.getAttribute("#code", "autocomplete"), "one-time-code");
+  await page.fill("#code", sms.code());
+  counted.taps += 1;
+  counted.decisions += 1;
+  await tap("form:has(#code) button");
+  await page.waitForSelector("#receipt-code");
+  const machine = (Date.now() - began) / 1000;
+  const { taps, characters, decisions, pages } = counted;
+  const hand = taps * MODEL_S.tap + characters * MODEL_S.character + decisions * MODEL_S.decision + MODEL_S.sms;
+  console.log(
+    `by thumb: ${pages} pages, ${taps} taps, ${characters} characters, ${decisions} decisions; ${machine} s of machine time; ` +
+      `${hand.toFixed(0)} s by the model`,
+  );
+};
+
 /** Twice the size of letters, as browsers zoom: nothing sticks out of half the width. */
 const zoomed = async () => {
   const visitor = await visit({ width: 640, lang: "vi-VN", script: true });
@@ -560,6 +612,11 @@ scenarios.push(["change of language", async () => {
 scenarios.push(["by keyboard", async () => {
   const visitor = await visit({ width: 1280, lang: "en-GB", script: true });
   await byKeyboard(visitor);
+  await visitor.close();
+}]);
+scenarios.push(["by thumb", async () => {
+  const visitor = await visit({ width: 320, lang: "vi-VN", script: true, touch: true });
+  await byThumb(visitor);
   await visitor.close();
 }]);
 scenarios.push(["zoomed", zoomed]);
