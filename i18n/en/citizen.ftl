@@ -99,6 +99,7 @@ code-change = Change the report
 code-understood = This is how we understand your report
 code-wrong = The code is not right. Please look at the newest message.
 code-not-by-network = Your mobile network could not confirm this number. Please use the code from the SMS.
+code-later = This cannot be checked at the moment. Nothing is lost: please try again in a minute.
 code-expired = The code has run out or was used. Press “Send another code”.
 code-too-many = Too many wrong codes. Try again in { $time }.
 code-unavailable = No code can be sent or checked at the moment. Nothing was taken yet. Please come back in { $time }.

@@ -93,6 +93,7 @@ code-change = Sửa lại báo cáo
 code-understood = Chúng tôi hiểu báo cáo của bạn như sau
 code-wrong = Mã không đúng. Hãy xem lại tin nhắn mới nhất.
 code-not-by-network = Mạng di động chưa xác nhận được số này. Hãy dùng mã trong tin nhắn.
+code-later = Hiện chưa kiểm tra được. Chưa mất gì cả: hãy thử lại sau một phút.
 code-expired = Mã đã hết hạn hoặc đã dùng. Hãy bấm “Gửi mã khác”.
 code-too-many = Nhập sai quá nhiều lần. Hãy thử lại sau { $time }.
 code-unavailable = Hiện không gửi hoặc kiểm tra được mã. Chưa có gì được ghi nhận. Hãy quay lại sau { $time }.

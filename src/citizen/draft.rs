@@ -34,6 +34,7 @@ const FIELDS: [&str; 7] = ["sender", "channel", "category", "harm", "content", "
 
 /// What was typed, as it was typed.
 #[derive(Serialize, Deserialize, Clone, Default)]
+#[serde(default)]
 pub struct Draft {
     /// Makes two clicks one report: its report id is computed from it.
     pub token: String,

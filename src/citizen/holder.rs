@@ -49,9 +49,18 @@ pub fn give(response: &mut HttpResponse, held: Option<Holder>) {
 /// The value of a cookie.
 #[must_use]
 pub fn cookie<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
+    cookies(request).find(|(known, _)| *known == name).map(|(_, value)| value)
+}
+
+/// The names of the cookies that begin so.
+#[must_use]
+pub fn names_of<'r>(request: &'r HttpRequest, prefix: &str) -> Vec<&'r str> {
+    cookies(request).map(|(name, _)| name).filter(|name| name.starts_with(prefix)).collect()
+}
+
+fn cookies(request: &HttpRequest) -> impl Iterator<Item = (&str, &str)> {
     let lists = request.headers().get_all(header::COOKIE).filter_map(|list| list.to_str().ok());
-    let mut pairs = lists.flat_map(|list| list.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
+    lists.flat_map(|list| list.split(';')).filter_map(|pair| pair.trim().split_once('='))
 }
 
 /// Sets a cookie of this host, for so many seconds. No script reads it, and no form of another site is sent with it.

@@ -137,9 +137,10 @@ impl<'a> Visit<'a> {
     /// # Errors
     /// When it is none, too large, too slow, or broken.
     pub async fn of_sender(request: &HttpRequest, body: &mut Payload, app: &'a App) -> Result<Self, Problem> {
-        // A browser says where a form was: one of another site is none of ours. Old browsers do not say.
+        // A browser says where a form was: one of another host is none of ours. Old browsers do not say; theirs come without
+        // the cookie.
         let from = request.headers().get("sec-fetch-site").map(|site| site.as_bytes());
-        if from.is_some_and(|from| from == b"cross-site") {
+        if from.is_some_and(|from| !matches!(from, b"same-origin" | b"none")) {
             return Err(Problem::malformed_request());
         }
         if !has_media_type(request, "application/x-www-form-urlencoded") {
@@ -183,22 +184,44 @@ impl<'a> Visit<'a> {
     /// # Errors
     /// When the system gives no random bytes.
     pub fn seal<T: Serialize>(&self, what: Sealed, good_until: Moment, value: &T) -> Result<String, Problem> {
+        self.seal_for(what, self.holder.as_ref().map(Holder::as_bytes).unwrap_or_default(), good_until, value)
+    }
+
+    fn seal_for<T: Serialize>(
+        &self,
+        what: Sealed,
+        holder: &[u8],
+        good_until: Moment,
+        value: &T,
+    ) -> Result<String, Problem> {
         let bytes = serde_json::to_vec(value).map_err(|_| Problem::internal())?;
-        let holder = self.holder.as_ref().map(Holder::as_bytes).unwrap_or_default();
         let sealed = self.app.intake.keys.pages().seal(what, holder, good_until, &bytes);
         sealed.map_err(|error| Problem::unsealed(&error))
     }
 
-    /// Opens what was sealed for this browser, or for one without a cookie: what a form sends, which no other site can have
-    /// sent.
+    /// Opens what was sealed for this browser; where it has no cookie, for one that has none.
     ///
     /// # Errors
     /// [`NotOpened`].
     pub fn open<T: DeserializeOwned>(&self, what: Sealed, text: &str) -> Result<T, NotOpened> {
-        match self.open_held(what, text) {
-            Err(NotOpened::Forged) => self.open_for(what, b"", text),
-            outcome => outcome,
-        }
+        self.open_for(what, self.holder.as_ref().map(Holder::as_bytes).unwrap_or_default(), text)
+    }
+
+    /// Seals what its maker has proven, for longer than a cookie lives: it stands in forms alone, and proves its maker's own
+    /// number.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn seal_proven<T: Serialize>(&self, what: Sealed, value: &T) -> Result<String, Problem> {
+        self.seal_for(what, b"", self.after(PROVEN_LIFE), value)
+    }
+
+    /// Opens what [`Visit::seal_proven`] made.
+    ///
+    /// # Errors
+    /// [`NotOpened`].
+    pub fn open_proven<T: DeserializeOwned>(&self, what: Sealed, text: &str) -> Result<T, NotOpened> {
+        self.open_for(what, b"", text)
     }
 
     /// Opens what was sealed for this browser's cookie: what an address carries. Any site can lead a browser to an address,
@@ -231,12 +254,15 @@ impl<'a> Visit<'a> {
         self.app.reads.run_for(WEB_OWNER, read).await
     }
 
-    /// Sends the browser to the address of a page, where that page is its alone; none where it has no cookie, or the
-    /// address would be too long. `parameters` are of ours.
+    /// Sends the browser to the address of a page, where that page is its alone, and lets it keep its cookie for longer; none
+    /// where it has none, or the address would be too long. `parameters` are of ours.
     #[must_use]
     pub fn go(&self, path: &str, parameters: &str) -> Option<HttpResponse> {
         let address = format!("{path}?lang={}&{parameters}", self.t.code());
-        (self.holder.is_some() && address.len() <= ADDRESS_MAX_BYTES).then(|| page::see_other(&address))
+        let holder = self.holder.filter(|_| address.len() <= ADDRESS_MAX_BYTES)?;
+        let mut response = page::see_other(&address);
+        holder::give(&mut response, Some(holder));
+        Some(response)
     }
 
     /// A value of the form, without spaces round it; empty when it is not there.

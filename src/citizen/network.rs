@@ -13,7 +13,8 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::draft::Draft;
-use super::proof::{not_opened, read_or_show, store, to_code};
+use super::proof::{find_stored, not_opened, read_or_show, store, to_code};
+use super::receipt::ReceiptTold;
 use super::said::Said;
 use super::{Visit, finish, holder, tries};
 use crate::crypto::page_seal::{NotOpened, Sealed};
@@ -22,17 +23,19 @@ use crate::http::app::App;
 use crate::http::page::see_other;
 use crate::http::problem::Problem;
 use crate::http::texts::{Texts, language_of};
+use crate::verify::NetworkFault;
 
-/// Carries the language and the sealed draft to the operator and back, past the operator.
-const COOKIE: &str = "__Host-draft";
+/// Carries the language and the sealed draft to the operator and back, past the operator. Its name ends in what the operator
+/// sends back, so that two pages may go at once.
+const COOKIE: &str = "__Host-draft-";
 /// How long the operator may take, seconds.
 const COOKIE_KEPT_S: u32 = 10 * 60;
-/// The longest draft that a cookie takes: browsers have 4,096 bytes for all of it.
-const DRAFT_MAX_BYTES: usize = 3_800;
-/// How often a number is asked for in an hour.
-const ASKED_PER_NUMBER: u32 = 10;
-/// The same from one address. Many phones of an operator may share an address.
-const ASKED_PER_CLIENT: u32 = 60;
+/// The longest draft that a cookie takes. Browsers have 4,096 bytes for a cookie, and a request has not many more for all.
+const DRAFT_MAX_BYTES: usize = 3_000;
+/// Pages that go at once; with more, those before are given up.
+const COOKIES_MAX: usize = 3;
+/// How often an address may come back in an hour with what proves nothing. Many phones of an operator share an address.
+const MISSES_PER_CLIENT: u32 = 200;
 
 /// Where the page of this sealed draft leads to the operator; none where it cannot.
 #[must_use]
@@ -48,12 +51,18 @@ pub async fn get_network(request: HttpRequest, body: Payload, app: Data<App>) ->
         if let Err(why) = visit.open_held::<Draft>(Sealed::Draft, sealed) {
             return not_opened(&visit, why);
         }
-        let operator = visit.app.verifier.network_address(&state_of(&visit, sealed), &proof_key_of(&visit, sealed));
+        let state = state_of(&visit, sealed);
+        let operator = visit.app.verifier.network_address(&state, &proof_key_of(&visit, sealed));
         let Some(operator) = operator.filter(|_| sealed.len() <= DRAFT_MAX_BYTES) else {
             return Err(Problem::bad_request());
         };
         let mut response = see_other(&operator);
-        holder::set(&mut response, COOKIE, &format!("{}.{sealed}", visit.t.code()), COOKIE_KEPT_S);
+        let before = holder::names_of(&request, COOKIE);
+        if before.len() >= COOKIES_MAX {
+            before.iter().for_each(|name| holder::set(&mut response, name, "", 0));
+        }
+        let carried = format!("{}.{sealed}", visit.t.code());
+        holder::set(&mut response, &format!("{COOKIE}{state}"), &carried, COOKIE_KEPT_S);
         Ok(response)
     });
     finish(outcome, &request, body, &app)
@@ -63,11 +72,15 @@ pub async fn get_network(request: HttpRequest, body: Payload, app: Data<App>) ->
 pub async fn get_network_back(request: HttpRequest, body: Payload, app: Data<App>) -> HttpResponse {
     let outcome = async {
         let mut visit = Visit::of_reader(&request, &app)?;
-        let carried = holder::cookie(&request, COOKIE).and_then(|carried| carried.split_once('.'));
+        let name = format!("{COOKIE}{}", visit.value("state"));
+        let carried = holder::cookie(&request, &name).and_then(|carried| carried.split_once('.'));
         let Some((lang, sealed)) = carried else { return not_opened(&visit, NotOpened::Expired) };
         visit.t = Texts::of_language(language_of(&request, Some(lang)));
+        if visit.value("state") != state_of(&visit, sealed) {
+            return Err(Problem::bad_request());
+        }
         let mut response = come_back(&visit, sealed).await?;
-        holder::set(&mut response, COOKIE, "", 0);
+        holder::set(&mut response, &name, "", 0);
         Ok(response)
     };
     let outcome = outcome.await;
@@ -79,26 +92,26 @@ async fn come_back(visit: &Visit<'_>, sealed: &str) -> Result<HttpResponse, Prob
         Ok(draft) => draft,
         Err(why) => return not_opened(visit, why),
     };
-    if visit.value("state") != state_of(visit, sealed) {
-        return Err(Problem::bad_request());
-    }
-    let reporter = match read_or_show(visit, &draft)? {
-        Ok(submission) => submission.reporter,
+    let submission = match read_or_show(visit, &draft)? {
+        Ok(submission) => submission,
         Err(response) => return Ok(response),
     };
-    let number = reporter.e164();
-    let number = tries::limit(visit, "network", number.as_bytes(), ASKED_PER_NUMBER, tries::HOUR_S);
-    let [client, site] = tries::limits_of_client(visit, "network", ASKED_PER_CLIENT, tries::HOUR_S);
-    if let Err(why) = tries::take(visit, &[number, client, site]).await {
-        return Ok(tries::come_back(visit, why));
+    let misses = tries::limits_of_client(visit, "network", MISSES_PER_CLIENT, tries::HOUR_S);
+    if tries::take(visit, &misses).await.is_err() {
+        return to_code(visit, &draft, Said::Later);
     }
-    // What went wrong, if something did, is the operator's to know: there is the code.
-    let proof_key = proof_key_of(visit, sealed);
-    match visit.app.verifier.verify_by_network(reporter, visit.value("code"), &proof_key).await {
-        Ok(true) => store(visit, &Draft { by_network: true, ..draft }).await,
-        Ok(false) | Err(_) => {
-            to_code(visit, actix_web::http::StatusCode::UNPROCESSABLE_ENTITY, &draft, Said::NotByNetwork)
+    let (code, proof_key) = (visit.value("code"), proof_key_of(visit, sealed));
+    match visit.app.verifier.verify_by_network(submission.reporter, code, &proof_key).await {
+        Ok(true) => {
+            tries::give_back(visit, &misses).await;
+            store(visit, &Draft { by_network: true, ..draft }).await
         }
+        Err(NetworkFault::Unavailable { .. }) => to_code(visit, &draft, Said::Later),
+        Ok(false) | Err(NetworkFault::NotByNetwork | NetworkFault::Off) => match find_stored(visit, &draft).await? {
+            // Asked a second time: the page was loaded again, or an answer was lost.
+            Some(accepted) => ReceiptTold::of(visit, &accepted, submission.category, draft.money_lost).redirect(visit),
+            None => to_code(visit, &draft, Said::NotByNetwork),
+        },
     }
 }
 

@@ -10,7 +10,7 @@ use super::pages::{BySmsPage, CodePage, render};
 use super::receipt::ReceiptTold;
 use super::said::Said;
 use super::track::code_fault;
-use super::{PROVEN_LIFE, Visit, again_page, finish, here, network, not_stored_page, text_id, tries};
+use super::{Visit, again_page, finish, here, network, not_stored_page, text_id, tries};
 use crate::crypto::page_seal::{NotOpened, Sealed};
 use crate::domain::mo_syntax::PROOF_DIGITS;
 use crate::domain::msisdn::Msisdn;
@@ -49,7 +49,7 @@ pub async fn ask(visit: &Visit<'_>, draft: &Draft, reporter: Msisdn) -> Result<H
         has_worked: draft.has_worked,
     };
     match visit.app.verifier.send_code(&asked).await {
-        Ok(_sent) => to_code(visit, StatusCode::OK, draft, Said::Sent),
+        Ok(_sent) => to_code(visit, draft, Said::Sent),
         Err(NotSent::NotAMobile) => {
             let fault = Fault { field: "reporter", text: text_id("error-number-not-mobile") };
             show(visit, StatusCode::UNPROCESSABLE_ENTITY, draft, &[fault])
@@ -76,7 +76,7 @@ pub async fn post_verify(request: HttpRequest, mut body: Payload, app: Data<App>
 
 async fn verify(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
     let sealed = visit.value("sealed");
-    match visit.open::<Draft>(Sealed::Proven, sealed) {
+    match visit.open_proven::<Draft>(Sealed::Proven, sealed) {
         Ok(draft) => return store(visit, &draft).await,
         Err(NotOpened::Expired) => return not_opened(visit, NotOpened::Expired),
         Err(NotOpened::Forged) => {}
@@ -94,7 +94,7 @@ async fn verify(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
         "change" => show(visit, StatusCode::OK, &draft, &[]),
         "again" => ask(visit, &draft, reporter).await,
         // It may have come all the same.
-        "code" => to_code(visit, StatusCode::OK, &draft, Said::Asked),
+        "code" => to_code(visit, &draft, Said::Asked),
         "by_sms" => look_for_sms(visit, &draft, reporter).await,
         _ => check(visit, &draft, reporter, submission.category).await,
     }
@@ -150,10 +150,10 @@ async fn check(
     reporter: Msisdn,
     category: Category,
 ) -> Result<HttpResponse, Problem> {
-    let ask_again = |said| to_code(visit, StatusCode::UNPROCESSABLE_ENTITY, draft, said);
+    let ask_again = |said| to_code(visit, draft, said);
     match visit.app.verifier.check_code(reporter, Purpose::Report, visit.value("code")).await {
         Ok(()) => store(visit, draft).await,
-        Err(CodeFault::Expired) => match find_stored(visit, draft).await? {
+        Err(CodeFault::Expired) => match wait_for_stored(visit, draft).await? {
             Some(accepted) => ReceiptTold::of(visit, &accepted, category, draft.money_lost).redirect(visit),
             None => code_fault(visit, CodeFault::Expired, ask_again),
         },
@@ -165,23 +165,32 @@ async fn check(
     }
 }
 
-/// The report of this form, if it is there: its number was proven then, and the code was used for it. Nothing is stored by
-/// it, whatever the draft says.
-async fn find_stored(visit: &Visit<'_>, draft: &Draft) -> Result<Option<Accepted>, Problem> {
-    let id = visit.app.intake.keys.report_id(WEB_OWNER, &draft.token);
+/// The report of this form, once the other of two clicks has stored it.
+async fn wait_for_stored(visit: &Visit<'_>, draft: &Draft) -> Result<Option<Accepted>, Problem> {
     // Whoever sends old codes again and again holds up nobody but others who do.
     let turn = visit.app.citizen.twins.try_acquire();
-    for look in 0..if turn.is_ok() { TWIN_LOOKS } else { 1 } {
-        if look > 0 {
-            tokio::time::sleep(TWIN_LOOK_EVERY).await;
+    for _ in 1..if turn.is_ok() { TWIN_LOOKS } else { 1 } {
+        if let Some(stored) = find_stored(visit, draft).await? {
+            return Ok(Some(stored));
         }
-        let found = visit.read(move |connection| find_report(connection, id, WEB_OWNER.as_bytes())).await?;
-        if let LookUp::Found(report) = found {
-            let (receipt, received_at) = (id.receipt().to_string(), Some(report.received_at));
-            return Ok(Some(Accepted { id, receipt, received_at, repeat: false }));
-        }
+        tokio::time::sleep(TWIN_LOOK_EVERY).await;
     }
-    Ok(None)
+    find_stored(visit, draft).await
+}
+
+/// The report of this form, if it is there: its number was proven then. Nothing is stored by it, whatever the draft says.
+///
+/// # Errors
+/// When that cannot be looked up.
+pub async fn find_stored(visit: &Visit<'_>, draft: &Draft) -> Result<Option<Accepted>, Problem> {
+    let id = visit.app.intake.keys.report_id(WEB_OWNER, &draft.token);
+    match visit.read(move |connection| find_report(connection, id, WEB_OWNER.as_bytes())).await? {
+        LookUp::Found(report) => {
+            let (receipt, received_at) = (id.receipt().to_string(), Some(report.received_at));
+            Ok(Some(Accepted { id, receipt, received_at, repeat: false }))
+        }
+        LookUp::NotFound | LookUp::TooFarBehind => Ok(None),
+    }
 }
 
 /// Reads a draft that could be read when it was sealed; the form, where it cannot be any more: it has become too old.
@@ -212,7 +221,7 @@ pub async fn store(visit: &Visit<'_>, draft: &Draft) -> Result<HttpResponse, Pro
         Err(Refused::ReporterOverQuota { retry_after_s }) => {
             // The code is used up; the proof is kept for when there is room.
             let lead = visit.t.with("report-over-quota", "time", &visit.duration(retry_after_s));
-            let sealed = visit.seal(Sealed::Proven, visit.after(PROVEN_LIFE), draft)?;
+            let sealed = visit.seal_proven(Sealed::Proven, draft)?;
             Ok(again_page(visit, StatusCode::TOO_MANY_REQUESTS, "/verify", &sealed, lead, retry_after_s))
         }
         // Sent, changed by going back, and sent again.
@@ -222,7 +231,7 @@ pub async fn store(visit: &Visit<'_>, draft: &Draft) -> Result<HttpResponse, Pro
         }
         Err(Refused::Unavailable(_)) => {
             // The code is used up; the proof is kept for another try.
-            Ok(not_stored_page(visit, "/verify", &visit.seal(Sealed::Proven, visit.after(PROVEN_LIFE), draft)?))
+            Ok(not_stored_page(visit, "/verify", &visit.seal_proven(Sealed::Proven, draft)?))
         }
         Err(refused) => Err(refused.into()),
     }
@@ -232,11 +241,11 @@ pub async fn store(visit: &Visit<'_>, draft: &Draft) -> Result<HttpResponse, Pro
 ///
 /// # Errors
 /// Faults of ours.
-pub fn to_code(visit: &Visit<'_>, status: StatusCode, draft: &Draft, said: Said) -> Result<HttpResponse, Problem> {
+pub fn to_code(visit: &Visit<'_>, draft: &Draft, said: Said) -> Result<HttpResponse, Problem> {
     let sealed = draft.seal(visit, Sealed::Draft)?;
     match visit.go("/verify", &format!("said={}&s={sealed}", said.word())) {
         Some(redirect) => Ok(redirect),
-        None => code_page(visit, status, draft, &sealed, said),
+        None => code_page(visit, said.status(), draft, &sealed, said),
     }
 }
 

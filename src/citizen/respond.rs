@@ -118,7 +118,7 @@ async fn send_code(visit: &Visit<'_>, number: Msisdn) -> Result<HttpResponse, Pr
         has_worked: false,
     };
     match visit.app.verifier.send_code(&asked).await {
-        Ok(_sent) => to_code(visit, StatusCode::OK, number, Said::Sent),
+        Ok(_sent) => to_code(visit, number, Said::Sent),
         Err(NotSent::NotAMobile) => to_form(visit),
         Err(NotSent::Full { retry_after_s }) => {
             Ok(visit.come_back(StatusCode::TOO_MANY_REQUESTS, text_id("code-full"), retry_after_s))
@@ -139,10 +139,10 @@ fn open_number(visit: &Visit<'_>, what: Sealed, sealed: &str) -> Option<Msisdn> 
 }
 
 /// To the page that asks for the code.
-fn to_code(visit: &Visit<'_>, status: StatusCode, number: Msisdn, said: Said) -> Result<HttpResponse, Problem> {
+fn to_code(visit: &Visit<'_>, number: Msisdn, said: Said) -> Result<HttpResponse, Problem> {
     let sealed = seal_number(visit, Sealed::Asked, ASKED_LIFE, number)?;
     let redirect = visit.go("/respond", &format!("said={}&s={sealed}", said.word()));
-    Ok(redirect.unwrap_or_else(|| code_page(visit, status, "/respond", &sealed, number, said)))
+    Ok(redirect.unwrap_or_else(|| code_page(visit, said.status(), "/respond", &sealed, number, said)))
 }
 
 async fn prove(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
@@ -151,7 +151,7 @@ async fn prove(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
         return send_code(visit, number).await;
     }
     if let Err(fault) = visit.app.verifier.check_code(number, Purpose::Respond, visit.value("code")).await {
-        return code_fault(visit, fault, |said| to_code(visit, StatusCode::UNPROCESSABLE_ENTITY, number, said));
+        return code_fault(visit, fault, |said| to_code(visit, number, said));
     }
     let sealed = seal_number(visit, Sealed::OtherSide, PROVEN_LIFE, number)?;
     Ok(see_other(&format!("/reported?lang={}&s={sealed}", visit.t.code())))

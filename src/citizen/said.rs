@@ -1,5 +1,7 @@
 //! What a page that asks for a code says, as its address has it.
 
+use actix_web::http::StatusCode;
+
 use super::Visit;
 use crate::http::texts::Texts;
 
@@ -16,6 +18,8 @@ pub enum Said {
     Expired,
     /// The network does not know the phone by this number.
     NotByNetwork,
+    /// What would be asked is away, or was asked too often.
+    Later,
 }
 
 impl Said {
@@ -28,6 +32,7 @@ impl Said {
             Self::Wrong => "wrong",
             Self::Expired => "expired",
             Self::NotByNetwork => "network",
+            Self::Later => "later",
         }
     }
 
@@ -35,10 +40,20 @@ impl Said {
     #[must_use]
     pub fn of(visit: &Visit<'_>) -> Self {
         let said = visit.value("said");
-        [Self::Asked, Self::Wrong, Self::Expired, Self::NotByNetwork]
+        [Self::Asked, Self::Wrong, Self::Expired, Self::NotByNetwork, Self::Later]
             .into_iter()
             .find(|known| known.word() == said)
             .unwrap_or(Self::Sent)
+    }
+
+    /// The status of a page that says so as the answer to a form.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::Sent | Self::Asked => StatusCode::OK,
+            Self::Wrong | Self::Expired | Self::NotByNetwork => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Later => StatusCode::SERVICE_UNAVAILABLE,
+        }
     }
 
     /// What stands at the field.
@@ -49,6 +64,7 @@ impl Said {
             Self::Wrong => Some(t.of("code-wrong")),
             Self::Expired => Some(t.of("code-expired")),
             Self::NotByNetwork => Some(t.of("code-not-by-network")),
+            Self::Later => Some(t.of("code-later")),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::pages::{CodePage, StatusPage, TrackPage, render};
 use super::receipt::guide_of;
 use super::said::Said;
 use super::tries::NotNow;
-use super::{PROVEN_LIFE, Visit, finish, here, holder, not_stored_page, text_id, tries};
+use super::{Visit, finish, here, holder, not_stored_page, text_id, tries};
 use crate::crypto::page_seal::Sealed;
 use crate::domain::msisdn::{self, Msisdn};
 use crate::domain::report::Receipt;
@@ -268,7 +268,7 @@ async fn send_withdrawal_code(
         has_worked: false,
     };
     match visit.app.verifier.send_code(&asked).await {
-        Ok(_sent) => to_code(visit, StatusCode::OK, withdrawal, number, Said::Sent),
+        Ok(_sent) => to_code(visit, withdrawal, number, Said::Sent),
         Err(NotSent::NotAMobile) => {
             let (title, text) = (visit.t.of("problem-title"), visit.t.of("withdraw-no-code"));
             Ok(visit.message(StatusCode::UNPROCESSABLE_ENTITY, title, text))
@@ -283,16 +283,10 @@ async fn send_withdrawal_code(
 }
 
 /// To the page that asks for the code.
-fn to_code(
-    visit: &Visit<'_>,
-    status: StatusCode,
-    withdrawal: &Withdrawal,
-    number: Msisdn,
-    said: Said,
-) -> Result<HttpResponse, Problem> {
+fn to_code(visit: &Visit<'_>, withdrawal: &Withdrawal, number: Msisdn, said: Said) -> Result<HttpResponse, Problem> {
     let sealed = visit.seal(Sealed::Asked, visit.after(ASKED_LIFE), withdrawal)?;
     let redirect = visit.go("/withdraw", &format!("said={}&s={sealed}", said.word()));
-    Ok(redirect.unwrap_or_else(|| code_page(visit, status, "/withdraw", &sealed, number, said)))
+    Ok(redirect.unwrap_or_else(|| code_page(visit, said.status(), "/withdraw", &sealed, number, said)))
 }
 
 /// The page that asks for a code which is for no report.
@@ -334,10 +328,10 @@ pub async fn get_withdraw(request: HttpRequest, body: Payload, app: Data<App>) -
 
 async fn withdraw(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
     let sealed = visit.value("sealed");
-    if let Some((proven, number)) = open_withdrawal(visit, Sealed::ProvenWithdrawal, sealed) {
+    if let Some((proven, number)) = visit.open_proven(Sealed::ProvenWithdrawal, sealed).ok().and_then(with_number) {
         return take_back(visit, &proven, number).await;
     }
-    let Some((asked, number)) = open_withdrawal(visit, Sealed::Asked, sealed) else {
+    let Some((asked, number)) = visit.open(Sealed::Asked, sealed).ok().and_then(with_number) else {
         return Ok(see_other(&format!("/track?lang={}", visit.t.code())));
     };
     if visit.value("action") == "again" {
@@ -348,13 +342,9 @@ async fn withdraw(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
         if matches!(fault, CodeFault::Expired) && find(visit, &asked.found).await?.is_none() {
             return Ok(withdrawn(visit));
         }
-        return code_fault(visit, fault, |said| to_code(visit, StatusCode::UNPROCESSABLE_ENTITY, &asked, number, said));
+        return code_fault(visit, fault, |said| to_code(visit, &asked, number, said));
     }
     take_back(visit, &asked, number).await
-}
-
-fn open_withdrawal(visit: &Visit<'_>, what: Sealed, sealed: &str) -> Option<(Withdrawal, Msisdn)> {
-    with_number(visit.open(what, sealed).ok()?)
 }
 
 fn with_number(withdrawal: Withdrawal) -> Option<(Withdrawal, Msisdn)> {
@@ -374,7 +364,7 @@ async fn take_back(visit: &Visit<'_>, proven: &Withdrawal, number: Msisdn) -> Re
         Ok(()) => Ok(withdrawn(visit)),
         Err(problem) if problem.status_code() == StatusCode::SERVICE_UNAVAILABLE => {
             // The code is used up; the proof is kept for another try.
-            let sealed = visit.seal(Sealed::ProvenWithdrawal, visit.after(PROVEN_LIFE), proven)?;
+            let sealed = visit.seal_proven(Sealed::ProvenWithdrawal, proven)?;
             Ok(not_stored_page(visit, "/withdraw", &sealed))
         }
         Err(problem) => Err(problem),
@@ -409,8 +399,6 @@ pub fn code_fault(
         CodeFault::TooManyTries { retry_after_s } => {
             Ok(visit.come_back(StatusCode::TOO_MANY_REQUESTS, text_id("code-too-many"), retry_after_s))
         }
-        CodeFault::Unavailable { retry_after_s } => {
-            Ok(visit.come_back(StatusCode::SERVICE_UNAVAILABLE, text_id("code-unavailable"), retry_after_s))
-        }
+        CodeFault::Unavailable { .. } => ask_again(Said::Later),
     }
 }

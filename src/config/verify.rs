@@ -8,7 +8,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde::{Deserialize, Serialize};
-use url::Url;
+use url::{Host, Url};
 
 use super::{ConfigError, Role, ServerSettings};
 use crate::domain::msisdn::HomeCountry;
@@ -141,9 +141,9 @@ impl VerifySettings {
             }
         }
         if !self.network_url.is_empty() {
-            parsed_url("verify.network_url", &self.network_url)?;
-            parsed_url("verify.network_authorize_url", &self.network_authorize_url)?;
-            parsed_url("verify.network_token_url", &self.network_token_url)?;
+            parsed_tls_url("verify.network_url", &self.network_url)?;
+            parsed_tls_url("verify.network_authorize_url", &self.network_authorize_url)?;
+            parsed_tls_url("verify.network_token_url", &self.network_token_url)?;
             parsed_signing_key(self.network_key.as_str())?;
             for (setting, text) in [
                 ("server.public_url", &server.public_url),
@@ -187,6 +187,24 @@ pub fn parsed_url(setting: &'static str, text: &str) -> Result<Url, ConfigError>
     };
     let url = Url::parse(text).ok().filter(is_plain);
     url.ok_or_else(|| value(setting, "must be an http or https URL without user, password, query and fragment"))
+}
+
+/// The same with TLS, but for this machine: who answers there says whose number a phone has.
+///
+/// # Errors
+/// When it is none.
+pub fn parsed_tls_url(setting: &'static str, text: &str) -> Result<Url, ConfigError> {
+    let url = parsed_url(setting, text)?;
+    let is_here = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    if url.scheme() != "https" && !is_here {
+        return Err(value(setting, "must be an https URL, as it is not on this machine"));
+    }
+    Ok(url)
 }
 
 /// What `verify.network_url` needs beside it.

@@ -20,6 +20,7 @@ use super::body::refuse_unread;
 use super::connection::{Connections, InHand, Watch};
 use super::problem::Problem;
 use crate::telemetry::metrics::Metrics;
+use crate::verify::sign_in::BACK_PATH;
 
 /// Bounds on requests and connections.
 #[derive(Clone, Copy, Debug)]
@@ -134,9 +135,9 @@ impl Shared {
     }
 }
 
-/// Reports come before whatever only reads. Some SMS gateways bring theirs by GET.
+/// Reports come before whatever only reads. Some SMS gateways bring theirs by GET, and so do browsers from an operator.
 fn brings_report(request: &Request) -> bool {
-    request.method() == Method::POST || request.path().starts_with("/v1/mo/")
+    request.method() == Method::POST || request.path().starts_with("/v1/mo/") || request.path() == BACK_PATH
 }
 
 /// Refuses what actix takes and a proxy in front may read differently.

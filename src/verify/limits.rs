@@ -15,6 +15,8 @@ use crate::fast::codes::{CountLimit, TryLimit};
 const TEN_MINUTES_S: u32 = 10 * 60;
 const HOUR_S: u32 = 60 * 60;
 const DAY_S: u32 = 24 * HOUR_S;
+/// How often the network is asked about one number in an hour.
+const NETWORK_PER_NUMBER: u32 = 10;
 /// Without proof of work an address has so many times less.
 const WITHOUT_WORK: u32 = 3;
 /// How many customers of one site may together ask for as much as they may.
@@ -124,5 +126,20 @@ impl Limits {
             Asker::Partner(carrier) => limits.push(limit(b"partner", carrier, self.partner_per_day, DAY_S)),
         }
         limits
+    }
+
+    /// All limits that a question to the network about this number counts in: it costs, too, as an SMS does.
+    pub fn of_network(&self, ring: &KeyRing, number: Msisdn) -> [CountLimit; 3] {
+        let limit = |what: &[u8], max, window_s: u32| CountLimit {
+            key: ring.code_tag(&[b"network", what, &window_s.to_be_bytes()]),
+            max,
+            window_s,
+        };
+        let e164 = number.e164();
+        [
+            limit(e164.as_bytes(), NETWORK_PER_NUMBER, HOUR_S),
+            limit(b"", self.all_per_hour, HOUR_S),
+            limit(b"", self.all_per_day, DAY_S),
+        ]
     }
 }

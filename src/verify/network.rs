@@ -12,8 +12,10 @@ use super::sign_in::SignIn;
 use super::target::{Dialler, JSON, Sent};
 use super::{NetworkFault, Verifier};
 use crate::config::Config;
-use crate::config::verify::{missing, parsed_url};
+use crate::config::verify::{missing, parsed_tls_url};
 use crate::domain::msisdn::Msisdn;
+use crate::fast::NotReached;
+use crate::fast::codes::Taken;
 use crate::verify::sender::SenderError;
 
 /// The longest token that is passed on, bytes.
@@ -42,7 +44,7 @@ impl Network {
             return Ok(None);
         }
         let public_url = config.server.parsed_public_url()?.ok_or_else(|| missing("server.public_url"))?;
-        let mut url = parsed_url("verify.network_url", &settings.network_url)?;
+        let mut url = parsed_tls_url("verify.network_url", &settings.network_url)?;
         url.set_path(&format!("{}/verify", url.path().trim_end_matches('/')));
         let dialler = Dialler::new(Duration::from_millis(settings.timeout_ms))?;
         Ok(Some(Self { dialler, url, sign_in: SignIn::open(settings, &public_url)? }))
@@ -92,7 +94,13 @@ impl Verifier {
     /// [`NetworkFault`].
     pub async fn verify_by_network(&self, number: Msisdn, code: &str, proof_key: &str) -> Result<bool, NetworkFault> {
         let network = self.network.as_ref().ok_or(NetworkFault::Off)?;
+        let away = NetworkFault::Unavailable { retry_after_s: NETWORK_RETRY_S };
+        let _in_hand = self.networks_in_hand.try_acquire().map_err(|_| away)?;
         let token = network.sign_in.token(code, proof_key, self.clock.now()).await?;
-        network.ask(number, &token).await
+        // Counted for whoever comes from the operator: what is made up uses nothing up.
+        match self.fast.take_sends(&self.limits.of_network(&self.ring, number), self.clock.turned()).await {
+            Ok(Taken::Yes) => network.ask(number, &token).await,
+            Ok(Taken::Full { .. } | Taken::NoRoom) | Err(NotReached) => Err(away),
+        }
     }
 }

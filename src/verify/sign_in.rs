@@ -20,7 +20,7 @@ use url::Url;
 use super::NetworkFault;
 use super::network::NETWORK_RETRY_S;
 use super::target::{Dialler, Sent};
-use crate::config::verify::{VerifySettings, parsed_signing_key, parsed_url};
+use crate::config::verify::{VerifySettings, parsed_signing_key, parsed_tls_url};
 use crate::domain::clock::{MICROS_PER_SECOND, Moment};
 use crate::domain::public_url::PublicUrl;
 use crate::verify::sender::SenderError;
@@ -37,6 +37,8 @@ pub(super) struct SignIn {
     dialler: Dialler,
     authorize_url: Url,
     token_url: Url,
+    /// The same as it is set: servers compare it letter by letter.
+    audience: String,
     client_id: String,
     key_id: String,
     key: EcdsaKeyPair,
@@ -49,13 +51,24 @@ struct TokenAnswer {
     access_token: String,
 }
 
+#[derive(Deserialize)]
+struct TokenError {
+    error: String,
+}
+
+/// RFC 6749, section 5.2.
+fn is_fault_of_code(body: &[u8]) -> bool {
+    serde_json::from_slice::<TokenError>(body).is_ok_and(|answer| answer.error == "invalid_grant")
+}
+
 impl SignIn {
     /// As the settings say.
     pub(super) fn open(settings: &VerifySettings, public_url: &PublicUrl) -> Result<Self, SenderError> {
         Ok(Self {
             dialler: Dialler::new(Duration::from_millis(settings.timeout_ms))?,
-            authorize_url: parsed_url("verify.network_authorize_url", &settings.network_authorize_url)?,
-            token_url: parsed_url("verify.network_token_url", &settings.network_token_url)?,
+            authorize_url: parsed_tls_url("verify.network_authorize_url", &settings.network_authorize_url)?,
+            token_url: parsed_tls_url("verify.network_token_url", &settings.network_token_url)?,
+            audience: settings.network_token_url.clone(),
             client_id: settings.network_client_id.clone(),
             key_id: settings.network_key_id.clone(),
             key: parsed_signing_key(settings.network_key.as_str())?,
@@ -72,6 +85,8 @@ impl SignIn {
             .append_pair("client_id", &self.client_id)
             .append_pair("redirect_uri", &self.back_url)
             .append_pair("scope", &self.scope)
+            // The network's word or none: nobody is to be asked to sign in.
+            .append_pair("prompt", "none")
             .append_pair("state", state)
             .append_pair("code_challenge", &BASE64.encode(Sha256::digest(proof_key)))
             .append_pair("code_challenge_method", "S256");
@@ -100,9 +115,12 @@ impl SignIn {
                 Ok(answer.access_token)
             }
             // The code was used, is too old, or somebody else's.
-            400 => Err(NetworkFault::NotByNetwork),
+            400 if is_fault_of_code(&answer.body) => Err(NetworkFault::NotByNetwork),
             status => {
-                tracing::error!(answer.status = status, "the operator gives no token; look at the client's id and key");
+                tracing::error!(
+                    answer.status = status,
+                    "the operator gives no token; look at the client's id, key and scope, and at `server.public_url`"
+                );
                 Err(away)
             }
         }
@@ -117,7 +135,7 @@ impl SignIn {
         let claims = json!({
             "iss": self.client_id,
             "sub": self.client_id,
-            "aud": self.token_url.as_str(),
+            "aud": self.audience,
             "jti": BASE64.encode(id),
             "iat": now_s,
             "exp": now_s + ASSERTION_LIFE_S,

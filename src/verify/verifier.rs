@@ -20,7 +20,8 @@ use crate::telemetry::metrics::Metrics;
 
 /// How long a code is good, seconds.
 const CODE_TTL_S: u32 = CODE_TTL_MINUTES * 60;
-/// SMS on their way to what sends them at once, of citizens, and as many of partners; more are refused, at once.
+/// SMS on their way to what sends them at once, of citizens, as many of partners, and as many questions to the network;
+/// more are refused, at once.
 const SENDS_IN_HAND_MAX: usize = 64;
 /// When to ask again while those are in hand, seconds.
 const BUSY_RETRY_S: u64 = 1;
@@ -35,16 +36,17 @@ const CODE_MAX_CHARACTERS: usize = 10;
 /// How often a code is read again that another replaces meanwhile.
 const READS_MAX: u32 = 3;
 
-/// Taken codes and checks them.
+/// Sends codes and checks them.
 pub struct Verifier {
     sender: SmsSender,
-    fast: Arc<FastState>,
+    pub(super) fast: Arc<FastState>,
     pub(super) ring: Arc<KeyRing>,
     pub(super) clock: Clock,
     countries: Vec<HomeCountry>,
-    limits: Limits,
+    pub(super) limits: Limits,
     in_hand: Semaphore,
     partners_in_hand: Semaphore,
+    pub(super) networks_in_hand: Semaphore,
     metrics: Arc<Metrics>,
     serves_partners: bool,
     pub(super) network: Option<Network>,
@@ -80,6 +82,7 @@ impl Verifier {
             limits: Limits::new(settings),
             in_hand: Semaphore::new(SENDS_IN_HAND_MAX),
             partners_in_hand: Semaphore::new(SENDS_IN_HAND_MAX),
+            networks_in_hand: Semaphore::new(SENDS_IN_HAND_MAX),
             metrics,
             serves_partners: is_on && settings.serve,
             network: if is_on { Network::open(config)? } else { None },
@@ -98,7 +101,7 @@ impl Verifier {
         self.serves_partners
     }
 
-    /// Taken a code, which takes the place of the one before.
+    /// Sends a code, which takes the place of the one before.
     ///
     /// # Errors
     /// [`NotSent`]. A refused one counts in no limit.
@@ -132,7 +135,7 @@ impl Verifier {
 
 /// Sending.
 impl Verifier {
-    /// Taken a code that is kept under this key, in this text.
+    /// Sends a code that is kept under this key, in this text.
     pub(super) async fn send(
         &self,
         key: &[u8; 16],

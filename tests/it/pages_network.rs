@@ -8,6 +8,10 @@ use spamgate::config::Config;
 use crate::support::{Engine, Page, SmsGateway, TestApp, Visitor, on_every_engine};
 
 const NUMBER: &str = "+84912345678";
+/// How often the network is asked about one number in an hour.
+const ASKED_PER_NUMBER: usize = 10;
+/// How often an address may come back in an hour with what proves nothing.
+const MISSES_PER_CLIENT: usize = 200;
 
 async fn spawn(engine: Engine) -> (TestApp, SmsGateway) {
     let sms = SmsGateway::start().await;
@@ -53,14 +57,18 @@ on_every_engine! {
         let (app, sms) = spawn(engine).await;
         let (visitor, page) = asked(&app).await;
         let (visitor, told) = go(visitor, &page).await;
-        assert_eq!(told["response_type"], "code");
+        assert_eq!((told["response_type"].as_str(), told["prompt"].as_str()), ("code", "none"));
         assert_eq!(told["client_id"], "gateway-1");
         assert_eq!(told["redirect_uri"], "https://report.example/network/back");
         assert!(told["scope"].contains("number-verification:verify"));
         assert!(!told.values().any(|value| value.contains("912345678")), "the operator knows its phones");
         let back = come_back(&visitor, &told["state"], "good-1").await;
-        assert!(back.cookie.as_deref() == Some("__Host-draft="), "the draft is gone: {:?}", back.cookie);
+        let cookie = back.cookie.clone().unwrap();
+        assert!(cookie.starts_with("__Host-draft-") && cookie.ends_with('='), "the draft is gone: {cookie}");
         let receipt = visitor.follow(back).await.expect(200);
+        // Loaded again, after an answer that was lost.
+        let again = come_back(&visitor, &told["state"], "bad").await;
+        assert_eq!(visitor.follow(again).await.receipt(), receipt.receipt());
         assert!(receipt.html.contains("<html lang=\"en\">"), "in the language that it began in");
         assert_eq!(app.journal_rows(), 1);
         assert_eq!(app.only_case().await.voices, 1);
@@ -106,13 +114,17 @@ async fn nobody_can_have_anothers_browser_go_this_way() {
     let own = victim.headers["cookie"].clone();
     victim.headers.insert("cookie", format!("{own}; {drafted}"));
     come_back(&victim, &told["state"], "good-1").await.expect(400);
+    let other_browser = Visitor::with_cookie(&app).await;
     let nobody = Visitor::of(&app);
     nobody.get(&way).await.expect(400);
     // The other way round: the operator's answer for another's form.
     let (other, other_page) = asked(&app).await;
     let (_, told_other) = go(other, &other_page).await;
-    come_back(&attacker, &told_other["state"], "good-1").await.expect(400);
-    come_back(&attacker, "", "good-1").await.expect(400);
+    come_back(&attacker, &told_other["state"], "good-1").await.expect(410);
+    come_back(&attacker, "", "good-1").await.expect(410);
+    // Nor with a form that was posted from elsewhere: it was sealed for no cookie.
+    let unbound = nobody.send(&nobody.fill_in(&[("reporter", "0912345679")]).await).await.expect(200).field("sealed");
+    other_browser.post("/verify", &[("sealed", &unbound), ("action", "code")]).await.expect(400);
     assert_eq!((app.journal_rows(), sms.token_requests().len()), (0, 0));
 }
 
@@ -141,11 +153,41 @@ async fn the_operator_is_asked_so_often_and_no_more() {
     let (app, sms) = spawn(Engine::Memory).await;
     let (visitor, page) = asked(&app).await;
     let (visitor, told) = go(visitor, &page).await;
-    for _ in 0..10 {
+    // What is made up uses up nothing of the number's.
+    for _ in 0..20 {
         come_back(&visitor, &told["state"], "bad").await.expect(303);
     }
-    assert_eq!(come_back(&visitor, &told["state"], "good-1").await.expect(429).retry_after, Some(3_600));
-    assert_eq!(sms.token_requests().len(), 10);
+    sms.answer("200 OK", r#"{"devicePhoneNumberVerified":false}"#);
+    for _ in 0..ASKED_PER_NUMBER {
+        let back = come_back(&visitor, &told["state"], "good-1").await;
+        assert!(back.location.as_deref().unwrap().contains("said=network"));
+    }
+    let full = come_back(&visitor, &told["state"], "good-1").await;
+    let full = visitor.follow(full).await.expect(200);
+    assert!(full.html.contains("cannot be checked at the moment") && full.html.contains("Vay nhanh lai thap"));
+    assert_eq!(sms.checked().len(), ASKED_PER_NUMBER);
+    let asked = sms.token_requests().len();
+    for _ in asked..MISSES_PER_CLIENT {
+        come_back(&visitor, &told["state"], "bad").await.expect(303);
+    }
+    let full = come_back(&visitor, &told["state"], "bad").await;
+    assert!(full.location.as_deref().unwrap().contains("said=later"));
+    assert_eq!(sms.token_requests().len(), MISSES_PER_CLIENT);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_pages_may_go_at_once_and_old_ones_are_given_up() {
+    let (app, _sms) = spawn(Engine::Memory).await;
+    let (visitor, page) = asked(&app).await;
+    let (visitor, first) = go(visitor, &page).await;
+    let sent = visitor.send(&visitor.fill_in(&[("reporter", "0912345679")]).await).await;
+    let other_page = visitor.follow(sent).await.expect(200);
+    let (visitor, second) = go(visitor, &other_page).await;
+    for state in [&first["state"], &second["state"]] {
+        let back = come_back(&visitor, state, "good-1").await;
+        visitor.follow(back).await.receipt();
+    }
+    assert_eq!(app.journal_rows(), 2);
 }
 
 fn base64_url(bytes: &[u8]) -> String {
