@@ -4,8 +4,8 @@ use spamgate::citizen::evidence::EVIDENCE_SEAL_INFO;
 use spamgate::crypto::key_files::load_or_make;
 use spamgate::domain::evidence::FILE_MAX_BYTES;
 use spamgate::domain::msisdn::Msisdn;
-use spamgate::domain::report::Receipt;
-use spamgate::store::evidence::{EvidenceRow, list_evidence_of_case};
+use spamgate::domain::report::{Receipt, WEB_OWNER};
+use spamgate::store::evidence::{EvidenceAdded, EvidenceRow, add_evidence, list_evidence_of_case};
 use spamgate::store::reports::find_by_receipt;
 
 use crate::support::{Engine, Page, SmsGateway, TestApp, Visitor, on_every_engine};
@@ -78,6 +78,40 @@ on_every_engine! {
             tokio::join!(send(b"%PDF-1"), send(b"%PDF-2"), send(b"%PDF-3"), send(b"%PDF-4"), send(b"%PDF-5"));
         let kept_of = [a, b, c, d, e].into_iter().filter(|is_kept| *is_kept).count();
         assert_eq!((kept_of, kept(&app).await.len()), (3, 3));
+    }
+
+    async fn of_files_that_come_by_several_nodes_at_once_three_are_kept(engine: Engine) {
+        let (app, sms) = spawn(engine).await;
+        let receipt = Visitor::of(&app).report(&sms, &[]).await;
+        app.wait_until_built().await;
+        let code = Receipt::parse(&receipt.receipt()).unwrap();
+        let (found, _) = find_by_receipt(&mut app.connection(), &code).unwrap();
+        let id = found[0].report_id;
+        let start = std::sync::Barrier::new(8);
+        let add = |number: u8| {
+            let mut connection = app.connection();
+            let row = EvidenceRow {
+                report_id: id.as_bytes().to_vec(),
+                place: 0,
+                kind: "pdf".to_owned(),
+                content_tag: vec![number; 16],
+                body: vec![number],
+                received_at: 0,
+            };
+            start.wait();
+            add_evidence(&mut connection, id, WEB_OWNER, row, 3).unwrap()
+        };
+        let outcomes: Vec<EvidenceAdded> = tokio::task::block_in_place(|| {
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..8).map(|number| scope.spawn({
+                    let add = &add;
+                    move || add(number)
+                })).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            })
+        });
+        assert_eq!(outcomes.iter().filter(|added| **added == EvidenceAdded::Kept).count(), 3);
+        assert_eq!(kept(&app).await.len(), 3);
     }
 
     async fn files_go_with_their_report(engine: Engine) {
