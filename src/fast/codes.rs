@@ -10,6 +10,8 @@ use crate::domain::clock::{Clock, MICROS_PER_SECOND, Moment};
 
 /// How often a full table is searched for what has run out, at most: every second.
 const SWEEP_INTERVAL_MICROS: i64 = MICROS_PER_SECOND;
+/// What a code takes beside its counts: itself, and the tries at it.
+const ENTRIES_OF_A_CODE: usize = 2;
 /// A stored code begins with so many bytes that no other has.
 pub const SALT_BYTES: usize = 16;
 
@@ -97,7 +99,7 @@ impl FastState {
     /// When nobody can be asked: then nothing may be sent.
     pub async fn take_sends(&self, limits: &[CountLimit], now: Option<Moment>) -> Result<Taken, NotReached> {
         match self {
-            Self::Memory(memory) => Ok(memory.codes.take(limits)),
+            Self::Memory(memory) => Ok(memory.codes.take(limits, ENTRIES_OF_A_CODE)),
             Self::Redis(redis) => redis.count(limits, 1, now).await,
         }
     }
@@ -109,7 +111,7 @@ impl FastState {
     /// When nobody can be asked: then it may not be done.
     pub async fn take_tries(&self, limits: &[CountLimit], now: Option<Moment>) -> Result<Taken, NotReached> {
         match self {
-            Self::Memory(memory) => Ok(memory.tries.take(limits)),
+            Self::Memory(memory) => Ok(memory.tries.take(limits, 0)),
             Self::Redis(redis) => redis.count(limits, 1, now).await,
         }
     }
@@ -244,7 +246,8 @@ impl CodeTable {
         (self.tables.lock().unwrap_or_else(PoisonError::into_inner), self.clock.now().0)
     }
 
-    fn take(&self, limits: &[CountLimit]) -> Taken {
+    /// Counts one in all of them, if there is room for so many more entries beside.
+    fn take(&self, limits: &[CountLimit], beside: usize) -> Taken {
         let (mut tables, now) = self.open();
         let counts: Vec<Count> =
             limits.iter().map(|limit| live(&tables.sends, &limit.key, limit.window_s, now)).collect();
@@ -253,8 +256,7 @@ impl CodeTable {
             return Taken::Full { limit, retry_after_s: whole_seconds(until - now) };
         }
         let new = limits.iter().filter(|limit| !tables.sends.contains_key(&limit.key)).count();
-        // One for the code itself, one for the tries at it.
-        if !tables.has_room_for(new + 2, self.max, now) {
+        if !tables.has_room_for(new + beside, self.max, now) {
             return Taken::NoRoom;
         }
         for (limit, count) in limits.iter().zip(counts) {
@@ -338,26 +340,26 @@ mod tests {
     fn a_send_that_one_count_refuses_takes_nothing_of_the_others() {
         let (table, clock) = table(100);
         let (tight, wide) = (limit(1, 1, 60), limit(2, 2, 600));
-        assert_eq!(table.take(&[tight, wide]), Taken::Yes);
+        assert_eq!(table.take(&[tight, wide], ENTRIES_OF_A_CODE), Taken::Yes);
         for _ in 0..5 {
-            assert_eq!(table.take(&[tight, wide]), Taken::Full { limit: 0, retry_after_s: 60 });
+            assert_eq!(table.take(&[tight, wide], ENTRIES_OF_A_CODE), Taken::Full { limit: 0, retry_after_s: 60 });
         }
-        assert_eq!(table.take(&[wide]), Taken::Yes, "the refused ones took nothing");
+        assert_eq!(table.take(&[wide], ENTRIES_OF_A_CODE), Taken::Yes, "the refused ones took nothing");
         clock.advance(Duration::from_secs(60));
-        assert_eq!(table.take(&[tight, wide]), Taken::Full { limit: 1, retry_after_s: 540 });
+        assert_eq!(table.take(&[tight, wide], ENTRIES_OF_A_CODE), Taken::Full { limit: 1, retry_after_s: 540 });
         table.give_back(&[wide]);
-        assert_eq!(table.take(&[tight, wide]), Taken::Yes);
+        assert_eq!(table.take(&[tight, wide], ENTRIES_OF_A_CODE), Taken::Yes);
     }
 
     #[test]
     fn a_full_table_refuses_and_puts_nothing_live_out() {
         let (table, clock) = table(4);
-        assert_eq!(table.take(&[limit(1, 9, 60)]), Taken::Yes);
+        assert_eq!(table.take(&[limit(1, 9, 60)], ENTRIES_OF_A_CODE), Taken::Yes);
         assert_eq!(table.put([1; 16], vec![1; 16], 60), Ok(()));
-        assert_eq!(table.take(&[limit(2, 9, 60)]), Taken::NoRoom);
+        assert_eq!(table.take(&[limit(2, 9, 60)], ENTRIES_OF_A_CODE), Taken::NoRoom);
         assert_eq!(table.find(&[1; 16]), Some(vec![1; 16]));
         clock.advance(Duration::from_secs(60));
-        assert_eq!(table.take(&[limit(2, 9, 60)]), Taken::Yes);
+        assert_eq!(table.take(&[limit(2, 9, 60)], ENTRIES_OF_A_CODE), Taken::Yes);
         assert_eq!(table.find(&[1; 16]), None);
     }
 

@@ -57,7 +57,6 @@ mod engines_redis_sentinel;
 mod layering;
 mod msisdn_differential;
 mod openapi;
-mod pages_browser;
 mod pages_evidence;
 mod pages_kannel;
 mod pages_network;

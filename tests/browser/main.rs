@@ -1,4 +1,7 @@
-//! The citizens' pages in Debian's Chromium: `tests/browser/pages.mjs` says what is looked at.
+//! The citizens' pages in Debian's Chromium: `pages.mjs` beside this says what is looked at. A test binary of its own: a browser
+//! takes all of a small machine, and other tests measure time.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may stop where it fails, and say how it went")]
 
 use std::path::Path;
 use std::process::Command;
