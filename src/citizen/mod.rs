@@ -184,7 +184,12 @@ impl<'a> Visit<'a> {
     /// # Errors
     /// When the system gives no random bytes.
     pub fn seal<T: Serialize>(&self, what: Sealed, good_until: Moment, value: &T) -> Result<String, Problem> {
-        self.seal_for(what, self.holder.as_ref().map(Holder::as_bytes).unwrap_or_default(), good_until, value)
+        self.seal_for(what, self.holder_bytes(), good_until, value)
+    }
+
+    /// What is sealed for this browser; nothing where it has no cookie.
+    fn holder_bytes(&self) -> &[u8] {
+        self.holder.as_ref().map(Holder::as_bytes).unwrap_or_default()
     }
 
     fn seal_for<T: Serialize>(
@@ -204,7 +209,7 @@ impl<'a> Visit<'a> {
     /// # Errors
     /// [`NotOpened`].
     pub fn open<T: DeserializeOwned>(&self, what: Sealed, text: &str) -> Result<T, NotOpened> {
-        self.open_for(what, self.holder.as_ref().map(Holder::as_bytes).unwrap_or_default(), text)
+        self.open_for(what, self.holder_bytes(), text)
     }
 
     /// Seals what its maker has proven, for longer than a cookie lives: it stands in forms alone, and proves its maker's own

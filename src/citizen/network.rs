@@ -49,7 +49,7 @@ pub async fn get_network(request: HttpRequest, body: Payload, app: Data<App>) ->
     let outcome = Visit::of_reader(&request, &app).and_then(|visit| {
         let sealed = visit.value("s");
         if let Err(why) = visit.open_held::<Draft>(Sealed::Draft, sealed) {
-            return not_opened(&visit, why);
+            return Ok(not_opened(&visit, why));
         }
         let state = state_of(&visit, sealed);
         let operator = visit.app.verifier.network_address(&state, &proof_key_of(&visit, sealed));
@@ -74,7 +74,7 @@ pub async fn get_network_back(request: HttpRequest, body: Payload, app: Data<App
         let mut visit = Visit::of_reader(&request, &app)?;
         let name = format!("{COOKIE}{}", visit.value("state"));
         let carried = holder::cookie(&request, &name).and_then(|carried| carried.split_once('.'));
-        let Some((lang, sealed)) = carried else { return not_opened(&visit, NotOpened::Expired) };
+        let Some((lang, sealed)) = carried else { return Ok(not_opened(&visit, NotOpened::Expired)) };
         visit.t = Texts::of_language(language_of(&request, Some(lang)));
         if visit.value("state") != state_of(&visit, sealed) {
             return Err(Problem::bad_request());
@@ -90,7 +90,7 @@ pub async fn get_network_back(request: HttpRequest, body: Payload, app: Data<App
 async fn come_back(visit: &Visit<'_>, sealed: &str) -> Result<HttpResponse, Problem> {
     let draft = match visit.open_held::<Draft>(Sealed::Draft, sealed) {
         Ok(draft) => draft,
-        Err(why) => return not_opened(visit, why),
+        Err(why) => return Ok(not_opened(visit, why)),
     };
     let submission = match read_or_show(visit, &draft)? {
         Ok(submission) => submission,

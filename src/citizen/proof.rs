@@ -78,12 +78,12 @@ async fn verify(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
     let sealed = visit.value("sealed");
     match visit.open_proven::<Draft>(Sealed::Proven, sealed) {
         Ok(draft) => return store(visit, &draft).await,
-        Err(NotOpened::Expired) => return not_opened(visit, NotOpened::Expired),
+        Err(NotOpened::Expired) => return Ok(not_opened(visit, NotOpened::Expired)),
         Err(NotOpened::Forged) => {}
     }
     let draft = match visit.open::<Draft>(Sealed::Draft, sealed) {
         Ok(draft) => draft,
-        Err(why) => return not_opened(visit, why),
+        Err(why) => return Ok(not_opened(visit, why)),
     };
     let submission = match read_or_show(visit, &draft)? {
         Ok(submission) => submission,
@@ -110,22 +110,20 @@ pub async fn get_verify(request: HttpRequest, body: Payload, app: Data<App>) -> 
                 by_sms_page(&visit, StatusCode::OK, &draft, sealed, again_in)
             }
             Ok(draft) => code_page(&visit, StatusCode::OK, &draft, sealed, Said::of(&visit)),
-            Err(why) => not_opened(&visit, why),
+            Err(why) => Ok(not_opened(&visit, why)),
         }
     });
     finish(outcome, &request, body, &app)
 }
 
 /// The page for a draft that does not open.
-///
-/// # Errors
-/// None.
-pub fn not_opened(visit: &Visit<'_>, why: NotOpened) -> Result<HttpResponse, Problem> {
+#[must_use]
+pub fn not_opened(visit: &Visit<'_>, why: NotOpened) -> HttpResponse {
     let (status, text) = match why {
         NotOpened::Expired => (StatusCode::GONE, text_id("draft-expired")),
         NotOpened::Forged => (StatusCode::BAD_REQUEST, text_id("draft-not-here")),
     };
-    Ok(visit.message(status, visit.t.of("draft-expired-title"), visit.t.of(text)))
+    visit.message(status, visit.t.of("draft-expired-title"), visit.t.of(text))
 }
 
 /// Whether the SMS came that the page asks for. Counted before that is known, and no more once it has come.

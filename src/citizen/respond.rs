@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::draft::{number_in_words, to_words};
 use super::pages::{ReportedPage, ReportedShown, RespondPage, render};
 use super::said::Said;
-use super::track::{code_fault, code_page};
+use super::track::{ASKED_LIFE, code_fault, code_page, to_code};
 use super::{Visit, finish, holder, text_id};
 use crate::crypto::page_seal::Sealed;
 use crate::domain::grouping::{GroupKey, group_key};
@@ -24,8 +24,6 @@ use crate::store::connection::Connection;
 use crate::store::responses::{ReportedCase, insert_response, list_reported};
 use crate::verify::{AskedCode, NotSent, Purpose};
 
-/// How long a code is waited for.
-const ASKED_LIFE: Duration = Duration::from_secs(15 * 60);
 /// How long what is said of a number can be read and answered after its proof.
 const PROVEN_LIFE: Duration = Duration::from_secs(30 * 60);
 /// What an address says of a number that no code goes to: the id of the message.
@@ -118,7 +116,7 @@ async fn send_code(visit: &Visit<'_>, number: Msisdn) -> Result<HttpResponse, Pr
         has_worked: false,
     };
     match visit.app.verifier.send_code(&asked).await {
-        Ok(_sent) => to_code(visit, number, Said::Sent),
+        Ok(_sent) => to_code(visit, "/respond", &number.e164().as_str(), number, Said::Sent),
         Err(NotSent::NotAMobile) => to_form(visit),
         Err(NotSent::Full { retry_after_s }) => {
             Ok(visit.come_back(StatusCode::TOO_MANY_REQUESTS, text_id("code-full"), retry_after_s))
@@ -138,20 +136,13 @@ fn open_number(visit: &Visit<'_>, what: Sealed, sealed: &str) -> Option<Msisdn> 
     Msisdn::from_e164(&number)
 }
 
-/// To the page that asks for the code.
-fn to_code(visit: &Visit<'_>, number: Msisdn, said: Said) -> Result<HttpResponse, Problem> {
-    let sealed = seal_number(visit, Sealed::Asked, ASKED_LIFE, number)?;
-    let redirect = visit.go("/respond", &format!("said={}&s={sealed}", said.word()));
-    Ok(redirect.unwrap_or_else(|| code_page(visit, said.status(), "/respond", &sealed, number, said)))
-}
-
 async fn prove(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
     let Some(number) = open_number(visit, Sealed::Asked, visit.value("sealed")) else { return Ok(back(visit)) };
     if visit.value("action") == "again" {
         return send_code(visit, number).await;
     }
     if let Err(fault) = visit.app.verifier.check_code(number, Purpose::Respond, visit.value("code")).await {
-        return code_fault(visit, fault, |said| to_code(visit, number, said));
+        return code_fault(visit, fault, |said| to_code(visit, "/respond", &number.e164().as_str(), number, said));
     }
     let sealed = seal_number(visit, Sealed::OtherSide, PROVEN_LIFE, number)?;
     Ok(see_other(&format!("/reported?lang={}&s={sealed}", visit.t.code())))

@@ -25,8 +25,8 @@ use crate::verify::{AskedCode, CodeFault, NotSent, Purpose};
 
 /// How long the page of a report that was found can be opened again.
 const FOUND_LIFE: Duration = Duration::from_secs(30 * 60);
-/// How long a withdrawal waits for its code.
-const ASKED_LIFE: Duration = Duration::from_secs(15 * 60);
+/// How long it is waited for a code, and how long what was typed to look something up is kept in its page.
+pub const ASKED_LIFE: Duration = Duration::from_secs(15 * 60);
 /// Wrong digits for one receipt in a day: who knows it has its reporter's four digits in ten thousand tries, not in these.
 const WRONG_DIGITS_PER_RECEIPT: u32 = 20;
 /// Looks of one address in an hour that found nothing. Many phones of an operator may share an address.
@@ -143,8 +143,8 @@ async fn look(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
     };
     match tries::take(visit, &[wrong_digits]).await {
         Ok(()) if is_right => {
-            tries::give_back(visit, &[wrong_digits]).await;
-            tries::give_back(visit, &misses).await;
+            let [client, site] = misses;
+            tries::give_back(visit, &[wrong_digits, client, site]).await;
             to_status(visit, &found)
         }
         // One that was guessed at too often looks as if it were not there.
@@ -268,7 +268,7 @@ async fn send_withdrawal_code(
         has_worked: false,
     };
     match visit.app.verifier.send_code(&asked).await {
-        Ok(_sent) => to_code(visit, withdrawal, number, Said::Sent),
+        Ok(_sent) => to_code(visit, "/withdraw", withdrawal, number, Said::Sent),
         Err(NotSent::NotAMobile) => {
             let (title, text) = (visit.t.of("problem-title"), visit.t.of("withdraw-no-code"));
             Ok(visit.message(StatusCode::UNPROCESSABLE_ENTITY, title, text))
@@ -282,11 +282,20 @@ async fn send_withdrawal_code(
     }
 }
 
-/// To the page that asks for the code.
-fn to_code(visit: &Visit<'_>, withdrawal: &Withdrawal, number: Msisdn, said: Said) -> Result<HttpResponse, Problem> {
-    let sealed = visit.seal(Sealed::Asked, visit.after(ASKED_LIFE), withdrawal)?;
-    let redirect = visit.go("/withdraw", &format!("said={}&s={sealed}", said.word()));
-    Ok(redirect.unwrap_or_else(|| code_page(visit, said.status(), "/withdraw", &sealed, number, said)))
+/// To the page that asks for a code which is for no report; it carries what waits for the code.
+///
+/// # Errors
+/// When the system gives no random bytes.
+pub fn to_code<T: Serialize>(
+    visit: &Visit<'_>,
+    action: &'static str,
+    asked: &T,
+    number: Msisdn,
+    said: Said,
+) -> Result<HttpResponse, Problem> {
+    let sealed = visit.seal(Sealed::Asked, visit.after(ASKED_LIFE), asked)?;
+    let redirect = visit.go(action, &format!("said={}&s={sealed}", said.word()));
+    Ok(redirect.unwrap_or_else(|| code_page(visit, said.status(), action, &sealed, number, said)))
 }
 
 /// The page that asks for a code which is for no report.
@@ -342,7 +351,7 @@ async fn withdraw(visit: &Visit<'_>) -> Result<HttpResponse, Problem> {
         if matches!(fault, CodeFault::Expired) && find(visit, &asked.found).await?.is_none() {
             return Ok(withdrawn(visit));
         }
-        return code_fault(visit, fault, |said| to_code(visit, &asked, number, said));
+        return code_fault(visit, fault, |said| to_code(visit, "/withdraw", &asked, number, said));
     }
     take_back(visit, &asked, number).await
 }

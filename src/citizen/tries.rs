@@ -1,7 +1,10 @@
 //! What a visitor may do a few times only: counted in the fast state under keyed names.
 
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+
 use super::{Visit, text_id};
-use crate::domain::network::{customer_of, site_of};
+use crate::domain::network::{CUSTOMERS_PER_SITE, customer_of, site_of};
 use crate::fast::NotReached;
 use crate::fast::codes::{CountLimit, Taken};
 
@@ -9,8 +12,6 @@ use crate::fast::codes::{CountLimit, Taken};
 pub const HOUR_S: u32 = 60 * 60;
 /// A day, in seconds.
 pub const DAY_S: u32 = 24 * HOUR_S;
-/// How many customers of one site may together do as much as they may: a provider hands out its addresses in sites.
-const CUSTOMERS_PER_SITE: u32 = 16;
 /// When to come back while nothing can be counted, seconds.
 const UNCOUNTED_RETRY_S: u64 = 60;
 
@@ -63,8 +64,7 @@ pub async fn give_back(visit: &Visit<'_>, limits: &[CountLimit]) {
 
 /// The page that says when to come back.
 #[must_use]
-pub fn come_back(visit: &Visit<'_>, why: NotNow) -> actix_web::HttpResponse {
-    use actix_web::http::StatusCode;
+pub fn come_back(visit: &Visit<'_>, why: NotNow) -> HttpResponse {
     match why {
         NotNow::Often { retry_after_s } => {
             visit.come_back(StatusCode::TOO_MANY_REQUESTS, text_id("tried-too-often"), retry_after_s)

@@ -34,6 +34,9 @@ pub fn customer_of(address: IpAddr) -> Vec<u8> {
     first_bytes(address, 4, 8)
 }
 
+/// How many customers of one site may together do as much as each may: a provider hands out its addresses in sites.
+pub const CUSTOMERS_PER_SITE: u32 = 16;
+
 /// What one site has, and whoever rents many addresses: 256 of IPv4, or a /48.
 #[must_use]
 pub fn site_of(address: IpAddr) -> Vec<u8> {

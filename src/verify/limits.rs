@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use crate::config::verify::VerifySettings;
 use crate::crypto::key_ring::KeyRing;
 use crate::domain::msisdn::Msisdn;
-use crate::domain::network::{customer_of, site_of};
+use crate::domain::network::{CUSTOMERS_PER_SITE, customer_of, site_of};
 use crate::fast::codes::{CountLimit, TryLimit};
 
 const TEN_MINUTES_S: u32 = 10 * 60;
@@ -19,8 +19,6 @@ const DAY_S: u32 = 24 * HOUR_S;
 const NETWORK_PER_NUMBER: u32 = 10;
 /// Without proof of work an address has so many times less.
 const WITHOUT_WORK: u32 = 3;
-/// How many customers of one site may together ask for as much as they may.
-const CUSTOMERS_PER_SITE: u32 = 16;
 /// Of the counts of all, one part in so many is left to withdrawals.
 const LEFT_TO_WITHDRAWALS: u32 = 10;
 /// To one number, withdrawals may have one part in so many more.

@@ -37,6 +37,14 @@ async fn look(visitor: &Visitor<'_>, receipt: &str, digits: &str) -> Page {
     visitor.post("/track", &[("lang", "en"), ("receipt", receipt), ("digits", digits)]).await
 }
 
+/// A report that its reporter has found again: its receipt, and the page of its status.
+async fn found(app: &TestApp, visitor: &Visitor<'_>, sms: &SmsGateway) -> (String, Page) {
+    let receipt = visitor.report(sms, &[]).await.receipt();
+    app.wait_until_built().await;
+    let found = look(visitor, &receipt, "5678").await;
+    (receipt, visitor.follow(found).await.expect(200))
+}
+
 on_every_engine! {
     async fn a_receipt_and_four_digits_show_what_became_of_a_report(engine: Engine) {
         let (app, sms) = spawn(engine).await;
@@ -105,10 +113,7 @@ on_every_engine! {
     async fn a_withdrawal_takes_a_code_to_the_number_and_nothing_counts_after_it(engine: Engine) {
         let (app, sms) = spawn(engine).await;
         let visitor = Visitor::of(&app);
-        let receipt = visitor.report(&sms, &[]).await.receipt();
-        app.wait_until_built().await;
-        let found = look(&visitor, &receipt, "5678").await;
-        let status = visitor.follow(found).await.expect(200);
+        let (receipt, status) = found(&app, &visitor, &sms).await;
         let sealed = status.field("s");
         let ask = async |number: &str| visitor.post("/withdraw", &[("lang", "en"), ("s", &sealed), ("number", number)]).await;
         assert_eq!(ask("0912345679").await.expect(422).faults(), ["number"]);
@@ -127,10 +132,7 @@ on_every_engine! {
     async fn a_withdrawal_that_cannot_be_stored_keeps_its_proof(engine: Engine) {
         let (app, sms) = spawn(engine).await;
         let visitor = Visitor::of(&app);
-        let receipt = visitor.report(&sms, &[]).await.receipt();
-        app.wait_until_built().await;
-        let found = look(&visitor, &receipt, "5678").await;
-        let status = visitor.follow(found).await.expect(200);
+        let (_, status) = found(&app, &visitor, &sms).await;
         let asked = visitor.post("/withdraw", &[("s", &status.field("s")), ("number", REPORTER)]).await.expect(200);
         app.stop_storing();
         let code = sms.code_for(NUMBER);
