@@ -16,6 +16,7 @@ local COUNTER_DIGITS = 10
 local REPORTER_DIGITS = 9          -- after the leading 0: two digits of prefix and seven free ones
 local REPORTER_TAIL_COUNT = 10 ^ 7
 local REPORTER_STEP = 7654321      -- has no common factor with 10^7: all tails come before one comes again
+local COUNTER_STARTS = 9 * 10 ^ 7  -- so many reporters there are, with 36 prefixes; one counted past it comes again
 local SECONDS_PER_HOUR = 3600
 local OLDEST_HOURS = 7 * 24
 local STATUS_MIN, STATUS_MAX = 100, 599
@@ -52,13 +53,23 @@ function setup(thread)
   threads[#threads + 1] = thread
 end
 
--- The label makes the ids of one run differ from those of every other run.
-local function random_label()
+local function random_hex(bytes)
   local source = io.open("/dev/urandom", "rb")
   if not source then fail("/dev/urandom cannot be read") end
-  local bytes = source:read(6)
+  local drawn = source:read(bytes)
   source:close()
-  return (bytes:gsub(".", function(byte) return string.format("%02x", byte:byte()) end))
+  return (drawn:gsub(".", function(byte) return string.format("%02x", byte:byte()) end))
+end
+
+-- The label makes the ids of one run differ from those of every other run.
+local function random_label()
+  return random_hex(6)
+end
+
+-- Each thread of each run counts from a place of its own: the same reporters would say the same again, and a gateway
+-- would count no report but link repeats.
+local function random_below(most)
+  return tonumber(random_hex(4), 16) % most
 end
 
 local function sender_name(number)
@@ -108,7 +119,7 @@ function init(args)
     local template = make_template(number, head, id_start, now)
     BEFORE[number], BETWEEN[number], AFTER[number] = template[1], template[2], template[3]
   end
-  counter = thread_number * 1000003 -- so that threads do not share reporters from the start
+  counter = random_below(COUNTER_STARTS)
 end
 
 local REPORTER_BASES = {}
