@@ -70,7 +70,12 @@ impl Purpose {
                 "SET statement_timeout = 0; SET lock_timeout = 0; \
                  SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
             }
-            Self::Builder => "SET statement_timeout = 0; SET lock_timeout = 0; SET jit = off; SET work_mem = '64MB'",
+            // To join a slice's thousands of rows with a table, the planner would rather read all of the table. Looking
+            // each up costs the same however large it is.
+            Self::Builder => {
+                "SET statement_timeout = 0; SET lock_timeout = 0; SET jit = off; SET work_mem = '64MB'; \
+                 SET enable_hashjoin = off; SET enable_mergejoin = off"
+            }
             Self::Read | Self::Watch => "SET statement_timeout = '2s'; SET jit = off",
             Self::Command => "SET lock_timeout = '30s'",
         }
