@@ -1,6 +1,7 @@
 //! One slice of the journal on its way into cases: looks up in bulk what the rows touch, decides row by row in memory,
 //! writes in bulk.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::builder::BuildError;
@@ -8,6 +9,7 @@ use super::withdrawal::note_further_row;
 use crate::domain::clock::MICROS_PER_DAY;
 use crate::domain::grouping::{GroupKey, group_key};
 use crate::domain::report::REPEAT_WINDOW_MICROS;
+use crate::domain::tag_map::{TagMap, place_among};
 use crate::domain::vocabulary::{Channel, Proof, Source};
 use crate::store::building::{
     self, CaseSpan, CountedRow, FigureKey, IndexRow, MIXED, NewCase, TotalsRow, VoiceBefore, VoiceRow,
@@ -32,25 +34,53 @@ struct Voice<'r> {
     is_legit: bool,
     /// Nothing but what was said again after the decision: the word that it was made on stands.
     is_late: bool,
-    parts: Vec<VoicePart>,
+    first: Part<'r>,
+    /// Of most voices there are none.
+    further: Vec<Part<'r>>,
+}
+
+/// What a row adds to a voice.
+struct Part<'r> {
+    row: &'r JournalRow,
+    /// 1, or 0 of a repeat.
+    reports: i64,
+    is_late: bool,
+}
+
+impl Part<'_> {
+    /// As it is written down; `seq` is 0 of the first one.
+    fn written(&self, case_id: i64, seq: i64) -> VoicePart {
+        VoicePart {
+            case_id,
+            reporter_tag: self.row.reporter_tag.clone(),
+            seq,
+            report_id: Some(self.row.report_id.clone()),
+            reports: self.reports,
+            proof: self.row.proof.as_str().to_owned(),
+            attested_by: self.row.owner.clone(),
+            is_legit: self.row.is_legit,
+            is_late: self.is_late,
+        }
+    }
 }
 
 /// The state of a slice. `D` draws a case reference.
 pub(super) struct Slice<'r, D> {
     draw_reference: D,
-    rows_by_seq: HashMap<i64, &'r JournalRow>,
-    /// Report id to the row that counts, of earlier slices and of this one.
-    first_seqs: HashMap<Vec<u8>, i64>,
-    counted: HashMap<Vec<u8>, CountedRow>,
+    /// In their order.
+    rows: &'r [JournalRow],
+    /// Report id to the row that counts: of earlier slices, of this one.
+    seqs_before: HashMap<Vec<u8>, i64>,
+    own_seqs: TagMap<&'r [u8], i64>,
+    /// By fingerprint: of earlier slices, of this one.
+    counted_before: HashMap<Vec<u8>, CountedRow>,
+    newly_counted: TagMap<&'r [u8], CountedRow>,
     cases: HashMap<Vec<u8>, Vec<CaseSpan>>,
     /// Row ids for cases that this slice opens.
     free_case_ids: Vec<i64>,
     opened: Vec<NewCase>,
-    index_rows: BTreeMap<&'r [u8], IndexRow>,
-    newly_counted: BTreeMap<&'r [u8], CountedRow>,
-    /// Fingerprints of those that had an older counted report.
-    recounted: Vec<&'r [u8]>,
-    voices: BTreeMap<(i64, &'r [u8]), Voice<'r>>,
+    index_rows: TagMap<&'r [u8], IndexRow>,
+    voices: TagMap<(i64, &'r [u8]), Voice<'r>>,
     /// What this slice adds to each case.
     totals: BTreeMap<i64, TotalsRow>,
     figures: HashMap<FigureKey, i64>,
@@ -92,16 +122,16 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
         let kept_repeats = withdrawing::list_kept_repeats(connection, first, last)?;
         Ok(Self {
             draw_reference,
-            rows_by_seq: rows.iter().map(|row| (row.seq, row)).collect(),
-            first_seqs: building::find_indexed_seqs(connection, &ids)?,
-            counted: building::find_counted(connection, &fingerprints)?,
+            rows,
+            seqs_before: building::find_indexed_seqs(connection, &ids)?,
+            own_seqs: TagMap::default(),
+            counted_before: building::find_counted(connection, &fingerprints)?,
+            newly_counted: TagMap::default(),
             cases,
             free_case_ids: building::reserve_case_ids(connection, i64::try_from(to_open).unwrap_or(i64::MAX))?,
             opened: Vec::new(),
-            index_rows: BTreeMap::new(),
-            newly_counted: BTreeMap::new(),
-            recounted: Vec::new(),
-            voices: BTreeMap::new(),
+            index_rows: TagMap::default(),
+            voices: TagMap::default(),
             totals: BTreeMap::new(),
             figures: HashMap::new(),
             conflicts: HashSet::new(),
@@ -113,11 +143,19 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
 
     /// Decides what one row is: a twin, a repeat, or counted.
     pub(super) fn add(&mut self, connection: &mut Connection, row: &'r JournalRow) -> Result<(), BuildError> {
-        if let Some(first_seq) = self.first_seqs.get(&row.report_id).copied() {
+        if let Some(first_seq) = self.seqs_before.get(&row.report_id).copied() {
             return self.drop_twin(connection, row, first_seq);
         }
-        self.first_seqs.insert(row.report_id.clone(), row.seq);
-        self.count_or_link(row)
+        match self.own_seqs.entry(&row.report_id) {
+            Entry::Occupied(first_seq) => {
+                let first_seq = *first_seq.get();
+                self.drop_twin(connection, row, first_seq)
+            }
+            Entry::Vacant(free) => {
+                free.insert(row.seq);
+                self.count_or_link(row)
+            }
+        }
     }
 
     /// Counts a report as what an amendment made of it. The index goes on saying where it stands itself (`index`).
@@ -139,9 +177,8 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
             self.link(row, kept.case_id, kept.repeat_of);
             return Ok(());
         }
-        let repeated = self
-            .counted
-            .get(&row.fingerprint)
+        let before = || self.counted_before.get(&row.fingerprint);
+        let repeated = (self.newly_counted.get(row.fingerprint.as_slice()).or_else(before))
             .filter(|counted| row.received_at.saturating_sub(counted.received_at) < REPEAT_WINDOW_MICROS);
         // What was said for a sender before there was a case is in the figures alone, and this one belongs to the case.
         let finds_its_case = |counted: &CountedRow| {
@@ -161,7 +198,7 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
         self.twins.push(row);
         // Of a report that is withdrawn by now the first body is gone.
         let is_same = |first: &JournalRow| row.is_blank() || first.is_blank() || first.body() == row.body();
-        let same_body = match self.rows_by_seq.get(&first) {
+        let same_body = match self.find_row(first) {
             Some(first) => is_same(first),
             None => journal::find_row(connection, first)?.is_some_and(|first| is_same(&first)),
         };
@@ -169,6 +206,11 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
             self.conflicts.insert(&row.report_id);
         }
         Ok(())
+    }
+
+    fn find_row(&self, seq: i64) -> Option<&'r JournalRow> {
+        let place = self.rows.binary_search_by_key(&seq, |row| row.seq).ok()?;
+        self.rows.get(place)
     }
 
     /// The same person saying the same again: linked to the case of the counted report, no new voice.
@@ -229,10 +271,7 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
             case_id,
             received_at: row.received_at,
         };
-        let older = self.counted.insert(row.fingerprint.clone(), counted.clone());
-        if self.newly_counted.insert(&row.fingerprint, counted).is_none() && older.is_some() {
-            self.recounted.push(&row.fingerprint);
-        }
+        self.newly_counted.insert(&row.fingerprint, counted);
         self.index(row, case_id, None);
         Ok(())
     }
@@ -240,7 +279,11 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
     /// The closed case whose span holds the row, as a rebuild needs it; else the open case, wherever it was opened (after
     /// a restore it may have been by a row that is gone); else a new one.
     fn find_or_open_case(&mut self, key: &GroupKey, row: &JournalRow) -> Result<i64, BuildError> {
-        let spans = self.cases.entry(key.as_bytes().to_vec()).or_default();
+        let of_group = self.cases.get_mut(key.as_bytes());
+        let spans = match of_group {
+            Some(spans) => spans,
+            None => self.cases.entry(key.as_bytes().to_vec()).or_default(),
+        };
         let holds = |span: &&CaseSpan| {
             span.closed_seq.is_some_and(|closed_seq| (span.opened_seq..=closed_seq).contains(&row.seq))
         };
@@ -318,25 +361,23 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
     }
 
     fn add_voice(&mut self, case_id: i64, row: &'r JournalRow, reports: i64, is_late: bool) {
-        let voice = self.voices.entry((case_id, &row.reporter_tag)).or_insert(Voice {
-            reports: 0,
-            proof: row.proof,
-            attested_by: &row.owner,
-            is_legit: row.is_legit,
-            is_late,
-            parts: Vec::new(),
-        });
-        voice.parts.push(VoicePart {
-            case_id,
-            reporter_tag: row.reporter_tag.clone(),
-            seq: row.seq,
-            report_id: Some(row.report_id.clone()),
-            reports,
-            proof: row.proof.as_str().to_owned(),
-            attested_by: row.owner.clone(),
-            is_legit: row.is_legit,
-            is_late,
-        });
+        let part = Part { row, reports, is_late };
+        let voice = match self.voices.entry((case_id, &row.reporter_tag)) {
+            Entry::Vacant(free) => {
+                free.insert(Voice {
+                    reports,
+                    proof: row.proof,
+                    attested_by: &row.owner,
+                    is_legit: row.is_legit,
+                    is_late,
+                    first: part,
+                    further: Vec::new(),
+                });
+                return;
+            }
+            Entry::Occupied(voice) => voice.into_mut(),
+        };
+        voice.further.push(part);
         voice.reports += reports;
         // Rows come in the order of the journal: the latest word counts, a repeated one too, up to the decision.
         if !is_late {
@@ -363,7 +404,9 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
 
     /// Writes the voices, and adds the new ones to the totals.
     fn write_voices(&mut self, connection: &mut Connection) -> Result<(), BuildError> {
-        let row = |((case_id, reporter_tag), voice): (&(i64, &'r [u8]), &Voice<'r>)| VoiceRow {
+        let mut voices: Vec<(&(i64, &'r [u8]), &Voice<'r>)> = self.voices.iter().collect();
+        voices.sort_by_cached_key(|((case_id, reporter_tag), _)| (*case_id, place_among(reporter_tag)));
+        let row = |((case_id, reporter_tag), voice): &(&(i64, &'r [u8]), &Voice<'r>)| VoiceRow {
             case_id: *case_id,
             reporter_tag,
             reports: voice.reports,
@@ -371,11 +414,11 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
             attested_by: voice.attested_by,
             is_legit: voice.is_legit,
         };
-        let rows: Vec<VoiceRow<'r>> = self.voices.iter().map(row).collect();
+        let rows: Vec<VoiceRow<'r>> = voices.iter().map(row).collect();
         let before = building::insert_new_voices(connection, &rows)?;
         let mut changed = Vec::new();
         let mut parts = Vec::new();
-        for ((row, voice), before) in rows.iter().zip(self.voices.values()).zip(&before) {
+        for ((row, (_, voice)), before) in rows.iter().zip(&voices).zip(&before) {
             let after = before.as_ref().map_or(*row, |before| grown(row, before, voice));
             add_parts(&mut parts, row, voice, before.as_ref());
             if before.is_some() {
@@ -420,17 +463,23 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
         }
         let totals: Vec<TotalsRow> = self.totals.into_values().collect();
         building::replace_totals(connection, &totals)?;
-        let index_rows: Vec<IndexRow> = self.index_rows.into_values().collect();
+        // In the order of the indexes: they touch each page once.
+        let mut index_rows: Vec<IndexRow> = self.index_rows.into_values().collect();
+        index_rows.sort_by_cached_key(|row| place_among(&row.report_id));
         building::insert_index_rows(connection, &index_rows)?;
-        let counted: Vec<CountedRow> = self.newly_counted.into_values().collect();
-        building::write_counted(connection, &counted, &self.recounted)?;
+        let mut counted: Vec<CountedRow> = self.newly_counted.into_values().collect();
+        counted.sort_by_cached_key(|row| place_among(&row.fingerprint));
+        let fingerprints = counted.iter().map(|row| row.fingerprint.as_slice());
+        let replaced: Vec<&[u8]> =
+            fingerprints.filter(|fingerprint| self.counted_before.contains_key(*fingerprint)).collect();
+        building::write_counted(connection, &counted, &replaced)?;
         for (key, reports) in &self.figures {
             building::upsert_figure(connection, key, *reports)?;
         }
         for report_id in &self.conflicts {
             building::update_conflict(connection, report_id)?;
         }
-        if let Some(oldest) = self.rows_by_seq.values().map(|row| row.received_at).min() {
+        if let Some(oldest) = self.rows.iter().map(|row| row.received_at).min() {
             building::delete_counted_before(connection, oldest - REPEAT_WINDOW_MICROS - SWEEP_MARGIN_MICROS)?;
         }
         Ok(self.conflicts.len())
@@ -451,13 +500,11 @@ fn add_parts(parts: &mut Vec<VoicePart>, row: &VoiceRow<'_>, voice: &Voice<'_>, 
             is_legit: before.is_legit,
             is_late: false,
         });
-        parts.extend(voice.parts.iter().cloned());
-    } else if let [first, rest @ ..] = voice.parts.as_slice()
-        && !rest.is_empty()
-    {
-        parts.push(VoicePart { seq: 0, ..first.clone() });
-        parts.extend(rest.iter().cloned());
+        parts.push(voice.first.written(row.case_id, voice.first.row.seq));
+    } else if !voice.further.is_empty() {
+        parts.push(voice.first.written(row.case_id, 0));
     }
+    parts.extend(voice.further.iter().map(|part| part.written(row.case_id, part.row.seq)));
 }
 
 /// A voice as it is after the slice.

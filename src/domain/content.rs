@@ -196,6 +196,11 @@ fn check_length(text: &str) -> Result<(), ContentError> {
 
 /// The text without control characters; those that part words become a space.
 fn without_controls(text: &str) -> Cow<'_, str> {
+    // Most texts have none, and their bytes say so without being read as characters: C0 and DEL are bytes of their own, and
+    // C1 begins with C2.
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'\x7f' && byte != 0xc2) {
+        return Cow::Borrowed(text);
+    }
     let unwanted = |character: char| character.is_control() && !matches!(character, '\n' | '\r' | '\t');
     if !text.contains(unwanted) {
         return Cow::Borrowed(text);

@@ -22,4 +22,5 @@ pub mod request;
 pub mod sender;
 pub mod sms_text;
 pub mod submission;
+pub mod tag_map;
 pub mod vocabulary;

@@ -1,9 +1,5 @@
 //! The fast state in this process: two bounded tables and the quotas.
-//!
-//! Keys are parts of MACs, so no caller can choose them: they need no second hash and make no attack by collision.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::mem;
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,31 +10,12 @@ use super::quota::{DailyQuotas, Take};
 use super::{Admission, Probe};
 use crate::domain::clock::{Clock, MICROS_PER_SECOND};
 use crate::domain::report::REPEAT_WINDOW_MICROS;
+use crate::domain::tag_map::{TagMap, fold};
 
 /// Parts of a table, each with a lock of its own.
 const SHARDS: usize = 16;
 /// The repeat window in the unit of the hint table.
 const REPEAT_WINDOW_S: i64 = REPEAT_WINDOW_MICROS / MICROS_PER_SECOND;
-
-/// Takes the key as its own hash.
-#[derive(Default)]
-pub struct TagHasher(u64);
-
-impl Hasher for TagHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-    fn write_u128(&mut self, value: u128) {
-        // Both halves, because an id's version and variant bits are the same in all.
-        self.0 = fold(value);
-    }
-}
 
 /// The part of a table that `key` belongs to: by its middle bits, because the hash table uses the lowest and highest.
 pub(super) fn shard_of(key: u64, shards: usize) -> usize {
@@ -51,24 +28,17 @@ pub(super) fn short_key(tag: &[u8; 16]) -> u64 {
     fold(u128::from_be_bytes(*tag))
 }
 
-/// Both halves, as one.
-const fn fold(value: u128) -> u64 {
-    (value >> 64) as u64 ^ value as u64
-}
-
-type Map<K, V> = HashMap<K, V, BuildHasherDefault<TagHasher>>;
-
 /// A table that forgets its older half when full. For filters, where forgetting costs a little and refusing would lose
 /// reports; quotas are kept otherwise.
 struct Generations<K, V> {
-    current: Map<K, V>,
-    previous: Map<K, V>,
+    current: TagMap<K, V>,
+    previous: TagMap<K, V>,
     half_max: usize,
 }
 
 impl<K: std::hash::Hash + Eq, V: Copy> Generations<K, V> {
     fn new(half_max: usize) -> Self {
-        Self { current: Map::default(), previous: Map::default(), half_max: half_max.max(1) }
+        Self { current: TagMap::default(), previous: TagMap::default(), half_max: half_max.max(1) }
     }
 
     fn get(&self, key: &K) -> Option<V> {
@@ -89,8 +59,8 @@ impl<K: std::hash::Hash + Eq, V: Copy> Generations<K, V> {
     }
 
     fn clear(&mut self) {
-        self.current = Map::default();
-        self.previous = Map::default();
+        self.current = TagMap::default();
+        self.previous = TagMap::default();
     }
 }
 

@@ -2,8 +2,6 @@
 //!
 //! governor's own keyed tables grow without bound and cannot undo a decision; its algorithm takes any table.
 
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,8 +13,9 @@ use governor::state::StateStore;
 use governor::state::keyed::ShrinkableKeyedStateStore;
 use governor::{Quota, RateLimiter};
 
-use super::memory::{TagHasher, shard_of};
+use super::memory::shard_of;
 use crate::domain::clock::{Clock, LimitInstant, MICROS_PER_SECOND, Moment};
+use crate::domain::tag_map::TagMap;
 
 /// Parts of the table, each with a lock of its own.
 const SHARDS: usize = 16;
@@ -25,7 +24,7 @@ const SWEEP_INTERVAL_MICROS: i64 = MICROS_PER_SECOND;
 /// The time a daily quota is spread over.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-type Shard = HashMap<u64, u64, BuildHasherDefault<TagHasher>>;
+type Shard = TagMap<u64, u64>;
 
 /// Theoretical arrival times by key, at most `per_shard_max` in each part.
 struct BoundedTable {
