@@ -151,7 +151,7 @@ async fn a_marker_of_the_wrong_length_is_not_believed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_marker_of_another_report_is_not_believed() {
     assert_not_believed(|server, _, key| {
-        let markers: Vec<Vec<u8>> = server.ask(redis::cmd("KEYS").arg("*:seen:*"));
+        let markers: Vec<Vec<u8>> = server.ask(redis::cmd("KEYS").arg("*}s*"));
         let other = markers.iter().find(|marker| *marker != key).expect("two were written");
         let value: Vec<u8> = server.ask(redis::cmd("GET").arg(other));
         set(server, key, &value);
@@ -183,14 +183,17 @@ async fn a_marker_of_another_store_is_not_believed() {
 async fn a_quota_of_garbage_does_not_keep_a_reporter_out() {
     let (server, app) = spawn_with_own_redis().await;
     app.post(&report("r-1")).await.expect_status(201);
-    let quotas: Vec<Vec<u8>> = server.ask(redis::cmd("KEYS").arg("*:quota:*"));
-    assert_eq!(quotas.len(), 1);
-    for (index, garbage) in ["not a number", "", "nan", "inf", "1e300", "-1", "0x10"].into_iter().enumerate() {
-        set(&server, &quotas[0], garbage.as_bytes());
+    let reporters: Vec<Vec<u8>> = server.ask(redis::cmd("KEYS").arg("*}r*"));
+    assert_eq!(reporters.len(), 1);
+    let texts = ["not a number", "", "seven..", "1764297600000000", "eight of"].map(|text| text.as_bytes().to_vec());
+    let numbers = [f64::NAN, f64::INFINITY, 1e300, -1.0].map(|number| number.to_le_bytes().to_vec());
+    let claims = [vec![0xff; 8 + 12 * 1_000], vec![0; 8 + 12 * 1_000 + 11]];
+    for (index, garbage) in texts.into_iter().chain(numbers).chain(claims).enumerate() {
+        set(&server, &reporters[0], &garbage);
         app.post(&report(&format!("r-{index}-a"))).await.expect_status(201);
     }
-    let _: i64 = server.ask(redis::cmd("DEL").arg(&quotas[0]));
-    let _: i64 = server.ask(redis::cmd("RPUSH").arg(&quotas[0]).arg("x"));
+    let _: i64 = server.ask(redis::cmd("DEL").arg(&reporters[0]));
+    let _: i64 = server.ask(redis::cmd("RPUSH").arg(&reporters[0]).arg("x"));
     app.post(&report("r-list")).await.expect_status(201);
     assert_eq!(app.degraded().await, "[]", "values of one key concern nobody else");
 }

@@ -11,6 +11,7 @@ use spamgate::fast::memory::{MemoryLimits, MemoryState};
 use spamgate::fast::redis::{RedisSettings, RedisState};
 use spamgate::fast::{Admission, CarrierRate, Granted, NonceTag, Probe};
 use spamgate::telemetry::metrics::Metrics;
+use tokio::task::JoinSet;
 
 use crate::support::{AnyRedis, ChaosProxy, RedisServer, wait_until};
 
@@ -118,6 +119,107 @@ async fn what_one_node_stored_the_other_sees_and_it_takes_no_quota() {
     assert_eq!(nodes[1].admit(&probe(2), true).await, Admission::New { repeat: false });
 }
 
+/// A report with another id that claims the same.
+fn saying_the_same(number: u8, as_number: u8) -> Probe {
+    Probe { hint_key: probe(as_number).hint_key, ..probe(number) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_made_on_one_node_is_a_repeat_on_the_other_unless_it_is_the_same_report() {
+    let server = RedisServer::start();
+    let nodes = [node(&server).await, node(&server).await];
+    let (new, repeat) = (Admission::New { repeat: false }, Admission::New { repeat: true });
+    assert_eq!(nodes[0].admit(&probe(1), true).await, new);
+    assert_eq!(nodes[0].admit(&probe(2), true).await, new, "another claim");
+    // Its answer was lost, and it is not stored yet: a retry repeats nobody.
+    assert_eq!(nodes[1].admit(&probe(1), true).await, new);
+    assert_eq!(nodes[1].admit(&saying_the_same(3, 1), true).await, repeat);
+    assert_eq!(nodes[1].admit(&saying_the_same(4, 2), true).await, repeat);
+    assert_eq!(
+        nodes[0].admit(&Probe { quota_key: [4; 16], ..saying_the_same(5, 1) }, true).await,
+        new,
+        "another reporter"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reports_that_are_asked_about_in_one_call_know_of_each_other() {
+    const REPORTS: u8 = 10;
+    let server = RedisServer::start();
+    let node = node(&server).await;
+    let tasks: Vec<_> = (0..REPORTS)
+        .map(|number| {
+            let node = Arc::clone(&node);
+            // The first goes alone; what comes meanwhile goes together.
+            tokio::spawn(async move { node.admit(&saying_the_same(number, number.min(1)), true).await })
+        })
+        .collect();
+    let mut new = 0;
+    for task in tasks {
+        new += usize::from(task.await.unwrap() == Admission::New { repeat: false });
+    }
+    assert_eq!(new, 2, "the first, and one of those that say the same");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_that_was_given_back_repeats_nothing() {
+    let server = RedisServer::start();
+    let node = node(&server).await;
+    node.admit(&probe(1), true).await;
+    node.admit(&probe(2), true).await;
+    node.give_back(&probe(1));
+    let asks = |number: u8, as_number: u8| {
+        let (node, probe) = (Arc::clone(&node), saying_the_same(number, as_number));
+        async move { node.admit(&probe, true).await }
+    };
+    let is_forgotten = async || asks(3, 1).await == Admission::New { repeat: false };
+    let forgotten = async || {
+        let is_forgotten = is_forgotten().await;
+        node.give_back(&saying_the_same(3, 1));
+        is_forgotten
+    };
+    wait_until("the claim is forgotten", Duration::from_secs(5), forgotten).await;
+    assert_eq!(asks(4, 2).await, Admission::New { repeat: true }, "the other one is not");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_is_remembered_for_a_day_from_the_first_and_only_the_latest_are() {
+    const DAY_S: u32 = 86_400;
+    const CLAIMS_MAX: usize = 20;
+    const CLAIM: std::ops::Range<usize> = 8..20;
+    const SECOND: std::ops::Range<usize> = 16..20;
+    let server = RedisServer::start();
+    let node = node(&server).await;
+    node.admit(&probe(1), true).await;
+    let key = server.keys("*}r*").remove(0);
+    let value: Vec<u8> = server.ask(redis::cmd("GET").arg(&key));
+    let first = u32::from_be_bytes(value[SECOND].try_into().unwrap());
+    let set = |second: u32, times: usize| {
+        let mut value = value.clone();
+        value[SECOND].copy_from_slice(&second.to_be_bytes());
+        let others = [vec![9; CLAIM.len() - 4], first.to_be_bytes().to_vec()].concat().repeat(times);
+        server.ask::<()>(redis::cmd("SET").arg(&key).arg([value, others].concat()));
+    };
+    let claims = || server.ask::<Vec<u8>>(redis::cmd("GET").arg(&key)).split_off(CLAIM.start).len() / CLAIM.len();
+
+    set(first - DAY_S + 60, 0);
+    assert_eq!(node.admit(&saying_the_same(2, 1), true).await, Admission::New { repeat: true });
+    assert_eq!(claims(), 1, "a repeat begins no day anew");
+    set(first - DAY_S, 0);
+    assert_eq!(node.admit(&saying_the_same(3, 1), true).await, Admission::New { repeat: false });
+    assert_eq!(claims(), 1, "the one of the day before is gone");
+
+    set(first, CLAIMS_MAX - 1);
+    assert_eq!(node.admit(&probe(4), true).await, Admission::New { repeat: false });
+    assert_eq!(claims(), CLAIMS_MAX);
+    assert_eq!(
+        node.admit(&saying_the_same(5, 1), true).await,
+        Admission::New { repeat: false },
+        "the oldest made room"
+    );
+    assert_eq!(node.admit(&saying_the_same(6, 4), true).await, Admission::New { repeat: true });
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_nonce_is_claimed_once_over_two_nodes_and_by_nothing_that_is_not_ours() {
     let server = RedisServer::start();
@@ -198,7 +300,7 @@ async fn marks_that_were_on_their_way_when_redis_hung_are_dropped_and_counted() 
     proxy.go_on();
     wait_until("the link is whole", Duration::from_secs(10), async || node.degradation().is_none()).await;
     node.mark_stored(&probe(2));
-    let key_of = |number: u8| server.keys("*:seen:*").iter().any(|key| key.ends_with(probe(number).id.as_bytes()));
+    let key_of = |number: u8| server.keys("*}s*").iter().any(|key| key.ends_with(&probe(number).id.as_bytes()[4..]));
     wait_until("the next one is written", Duration::from_secs(5), async || key_of(2)).await;
     assert_eq!(metrics.redis_marks_dropped.get(), 1);
 }
@@ -206,6 +308,7 @@ async fn marks_that_were_on_their_way_when_redis_hung_are_dropped_and_counted() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_report_takes_no_more_than_330_bytes_of_redis() {
     const REPORTS: u32 = 100_000;
+    const AT_ONCE: usize = 1_000;
     const BYTES_MAX: u64 = 330;
     let server = RedisServer::start();
     let used_bytes = || {
@@ -215,12 +318,21 @@ async fn a_report_takes_no_more_than_330_bytes_of_redis() {
     };
     let node = node(&server).await;
     let before = used_bytes();
+    let mut asked = JoinSet::new();
     for number in 0..REPORTS {
         // Spread like MACs.
         let spread = u128::from(number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes();
         let probe = Probe { id: ReportId::from_mac(spread), hint_key: spread, quota_key: spread, ..probe(0) };
-        node.mark_stored(&probe);
+        let node = Arc::clone(&node);
+        asked.spawn(async move {
+            assert_eq!(node.admit(&probe, true).await, Admission::New { repeat: false });
+            node.mark_stored(&probe);
+        });
+        if asked.len() >= AT_ONCE {
+            asked.join_next().await.unwrap().unwrap();
+        }
     }
+    asked.join_all().await;
     let are_all_there = async || server.ask::<u32>(&redis::cmd("DBSIZE")) >= 2 * REPORTS;
     wait_until("all are marked", Duration::from_secs(30), are_all_there).await;
     let each = (used_bytes() - before) / u64::from(REPORTS);

@@ -9,7 +9,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::{Cmd, RedisResult};
+use redis::RedisResult;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
@@ -19,6 +19,7 @@ use super::connect::{CONNECT_TIMEOUT, Connector, LinkConnection};
 use super::failure::Failure;
 use super::keep_running;
 use super::keys::{Keys, SLOT_GROUPS, SlotTag};
+use super::questions::{Asked, Asker};
 use super::script::LuaScript;
 use crate::config::fast_url::HostPort;
 use crate::telemetry::metrics::Metrics;
@@ -36,10 +37,10 @@ const STRIKES_MAX: u32 = 3;
 /// Sentinels are asked at every so many checks whether the master is still the master.
 /// A master that was cut off from them, or demoted by hand, goes on taking writes for a while.
 const CHECKS_PER_LOOK_AT_SENTINELS: u32 = 3;
-/// The quota that is taken of to try the connection out: so short that its key is gone at once, so large that there is
-/// always one left.
+/// The quota that is taken of to try the connection out: its key is gone in a second, and there is always one left.
 const CHECK_INTERVAL_MICROS: u64 = 1_000;
-const CHECK_BURST: u64 = 1_000_000;
+const CHECK_BURST: u32 = 1_000_000;
+const CHECK_KEPT_S: i64 = 1;
 
 /// The link of a node to Redis.
 pub(super) struct Link {
@@ -50,10 +51,9 @@ pub(super) struct Link {
 /// What users and the supervisor share.
 pub(super) struct Shared {
     connector: Connector,
-    /// Longest time one answer may take.
-    timeout: Duration,
     check_keys: Vec<Vec<u8>>,
-    admit_script: Arc<LuaScript>,
+    /// Asks what every report asks, to try the connection out.
+    checker: Arc<Asker>,
     state: Mutex<State>,
     /// A connection or a group of slots has failed.
     news: Notify,
@@ -114,11 +114,17 @@ impl Link {
             groups: vec![Group::default(); groups],
             told: None,
         };
+        let checker = Arc::new(Asker {
+            script: admit_script,
+            interval_micros: CHECK_INTERVAL_MICROS,
+            per_day: CHECK_BURST,
+            kept_s: CHECK_KEPT_S,
+            timeout,
+        });
         let shared = Arc::new(Shared {
             connector,
-            timeout,
             check_keys: keys.checks(),
-            admit_script,
+            checker,
             state: Mutex::new(state),
             news: Notify::new(),
             metrics,
@@ -362,14 +368,11 @@ impl Shared {
     async fn try_out(&self, connection: &LinkConnection) -> Vec<Option<Failure>> {
         let mut tries = JoinSet::new();
         for (group, key) in self.check_keys.iter().enumerate() {
-            let (mut connection, script, timeout) = (connection.clone(), Arc::clone(&self.admit_script), self.timeout);
-            let keys = [key.clone(), key.clone(), key.clone()];
+            let (mut connection, checker) = (connection.clone(), Arc::clone(&self.checker));
+            let asked = [Asked::nothing(key)];
             tries.spawn(async move {
-                let fill = |command: &mut Cmd| {
-                    command.arg("").arg(1).arg(CHECK_INTERVAL_MICROS).arg(CHECK_BURST);
-                };
-                let answer = script.call::<(i64, Vec<u8>, i64)>(&mut connection, &keys, fill);
-                (group, failure_of(tokio::time::timeout(timeout, answer).await))
+                let answer = checker.ask(&mut connection, asked.iter());
+                (group, failure_of(tokio::time::timeout(checker.timeout, answer).await))
             });
         }
         // Who does not come back has failed.

@@ -30,7 +30,7 @@ use self::failure::Failure;
 use self::jobs::{Job, JobQueue, JobScripts};
 use self::keys::{Keys, SlotTag};
 use self::link::{Lease, Link};
-use self::questions::{Answer, Asker, Question, Questions};
+use self::questions::{Answer, Asked, Asker, Question, Questions};
 use self::script::LuaScript;
 use super::asked::QUESTION_TTL_S;
 use super::memory::MemoryState;
@@ -44,7 +44,7 @@ use crate::telemetry::metrics::Metrics;
 const SEEN_TTL_S: u64 = 32 * 24 * 60 * 60;
 /// Pause before a task that has panicked is started again.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
-/// How long a repeat hint is kept.
+/// How long a claim is remembered, and its reporter after the last one.
 const HINT_TTL_S: i64 = REPEAT_WINDOW_MICROS / MICROS_PER_SECOND;
 
 /// Settings of the Redis state.
@@ -93,7 +93,8 @@ impl RedisState {
         let script = Arc::new(LuaScript::new(include_str!("../scripts/admit.lua")));
         let link = Link::start(connector, &keys, Arc::clone(&script), timeout, Arc::clone(&metrics)).await;
         let per_day = reporter_per_day.max(1);
-        let asker = Arc::new(Asker { script, interval_micros: interval_micros(per_day), per_day, timeout });
+        let interval_micros = interval_micros(per_day);
+        let asker = Arc::new(Asker { script, interval_micros, per_day, kept_s: HINT_TTL_S, timeout });
         let jobs = Arc::new(JobQueue::new(metrics));
         let scripts = Arc::new(JobScripts::new(keys.clone(), reporter_per_day));
         let (queue, shared) = (Arc::clone(&jobs), link.shared());
@@ -126,9 +127,7 @@ impl RedisState {
             None => self.ask_alone(lease, probe, take_quota).await,
         };
         match asked {
-            Some((outcome, marker, number)) => {
-                Reply { outcome, marker, number }.read(probe, self.local.is_repeat(probe))
-            }
+            Some(answer) => answer.read(probe, self.local.is_repeat(probe)),
             None => self.local.admit(probe, take_quota),
         }
     }
@@ -136,17 +135,16 @@ impl RedisState {
     /// No answer in time is none; who asks for all tells the link why.
     async fn ask_with_others(&self, questions: &Questions, probe: &Probe, take_quota: bool) -> Option<Answer> {
         let (reply, answer) = oneshot::channel();
-        let (tag, keys, store_mark) = (SlotTag::of(probe), self.keys_of(probe), probe.store_mark);
-        questions.push(Question { tag, keys, store_mark, take_quota, reply });
+        let (tag, asked) = (SlotTag::of(probe), Asked::of(&self.keys, probe, take_quota));
+        questions.push(Question { tag, asked, reply });
         tokio::time::timeout(self.asker.timeout, answer).await.ok()?.ok()
     }
 
     async fn ask_alone(&self, mut lease: Lease, probe: &Probe, take_quota: bool) -> Option<Answer> {
-        let keys = self.keys_of(probe);
-        let fill = |command: &mut Cmd| self.asker.fill(command, &probe.store_mark, take_quota);
-        let answer = self.asker.script.call(&mut lease.connection, &keys, fill);
+        let asked = [Asked::of(&self.keys, probe, take_quota)];
+        let answer = self.asker.ask(&mut lease.connection, asked.iter());
         let failure = match tokio::time::timeout(self.asker.timeout, answer).await {
-            Ok(Ok(answer)) => return Some(answer),
+            Ok(Ok(mut answers)) => return answers.pop(),
             Ok(Err(error)) => Failure::of(&error),
             Err(_elapsed) => Failure::TimedOut,
         };
@@ -201,10 +199,6 @@ impl RedisState {
         };
         self.link.report_failure(lease, failure);
         Err(NotReached)
-    }
-
-    fn keys_of(&self, probe: &Probe) -> [Vec<u8>; 3] {
-        [self.keys.seen(probe), self.keys.said(probe), self.keys.quota(probe)]
     }
 
     /// See [`super::FastState::claim_nonce`].
@@ -347,27 +341,4 @@ fn read_granted(answer: (i64, i64, i64, i64), rate: CarrierRate, items: i64) -> 
         wait: Duration::from_micros(wait_micros.unsigned_abs()),
     };
     can_be.then_some(granted)
-}
-
-/// What the script answered.
-struct Reply {
-    outcome: i64,
-    marker: Vec<u8>,
-    number: i64,
-}
-
-impl Reply {
-    /// `is_repeat` is what this node remembers itself: the hint in Redis may still be on the way.
-    fn read(&self, probe: &Probe, is_repeat: bool) -> Admission {
-        match self.outcome {
-            1 if self.marker == marker(probe) => Admission::Stored,
-            // Looked at again here: an answer can be made up as well as a value.
-            1 if self.marker.len() == 16 && self.marker.starts_with(&probe.store_mark) => Admission::Conflict,
-            1 => Admission::New { repeat: is_repeat },
-            2 => Admission::OverQuota {
-                retry_after_s: u64::try_from(self.number / MICROS_PER_SECOND).unwrap_or(0).saturating_add(1),
-            },
-            _ => Admission::New { repeat: is_repeat || self.number == 1 },
-        }
-    }
 }

@@ -15,12 +15,12 @@ impl LuaScript {
     }
 
     /// The call by hash.
-    pub(super) fn by_hash(&self, keys: &[Vec<u8>]) -> Cmd {
+    pub(super) fn by_hash(&self, keys: &[impl AsRef<[u8]>]) -> Cmd {
         call("EVALSHA", &self.hash, keys)
     }
 
     /// The call with the text, from which the server learns it.
-    pub(super) fn by_text(&self, keys: &[Vec<u8>]) -> Cmd {
+    pub(super) fn by_text(&self, keys: &[impl AsRef<[u8]>]) -> Cmd {
         call("EVAL", self.text, keys)
     }
 
@@ -29,7 +29,7 @@ impl LuaScript {
     pub(super) async fn call<T: FromRedisValue>(
         &self,
         connection: &mut impl ConnectionLike,
-        keys: &[Vec<u8>],
+        keys: &[impl AsRef<[u8]>],
         fill: impl Fn(&mut Cmd),
     ) -> RedisResult<T> {
         let mut command = self.by_hash(keys);
@@ -50,11 +50,11 @@ pub(super) fn is_unknown(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
-fn call(command: &str, script: &str, keys: &[Vec<u8>]) -> Cmd {
+fn call(command: &str, script: &str, keys: &[impl AsRef<[u8]>]) -> Cmd {
     let mut call = redis::cmd(command);
     call.arg(script).arg(keys.len());
     for key in keys {
-        call.arg(key.as_slice());
+        call.arg(key.as_ref());
     }
     call
 }

@@ -1,9 +1,12 @@
--- Gives one back to a reporter's quota, if there still is one. KEYS: quota. ARGV: interval in microseconds.
+-- Gives one back to a reporter, if it still is remembered, and forgets what the report claimed. KEYS: reporter. ARGV:
+-- microseconds between two reports; what it claimed and what its id is (8 bytes together). See admit.lua for the value.
 -- An error of a write goes out as it is.
-local stored = redis.pcall('GET', KEYS[1])
-local arrival = type(stored) == 'string' and tonumber(stored)
-if arrival then
-  local written = redis.pcall('SET', KEYS[1], string.format('%.0f', arrival - tonumber(ARGV[1])), 'KEEPTTL')
-  if written.err then return written end
+local value = redis.pcall('GET', KEYS[1])
+if type(value) ~= 'string' or #value < 8 or (#value - 8) % 12 ~= 0 then return 0 end
+local kept = { struct.pack('<d', struct.unpack('<d', value) - ARGV[1]) }
+for at = 9, #value, 12 do
+  if string.sub(value, at, at + 7) ~= ARGV[2] then kept[#kept + 1] = string.sub(value, at, at + 11) end
 end
+local written = redis.pcall('SET', KEYS[1], table.concat(kept), 'KEEPTTL')
+if written.err then return written end
 return 0

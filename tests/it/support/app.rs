@@ -622,8 +622,8 @@ impl TestApp {
     fn find_marker_key(&self, id: Uuid) -> Option<Vec<u8>> {
         let redis = self.redis.as_ref().expect("the engine is Redis");
         // What stands in the braces is not known here.
-        let keys = redis.server.keys(&format!("{}:{{????}}:seen:*", redis.key_prefix));
-        keys.into_iter().find(|key| key.ends_with(id.as_bytes()))
+        let keys = redis.server.keys(&format!("{}:{{????}}s*", redis.key_prefix));
+        keys.into_iter().find(|key| key.ends_with(&id.as_bytes()[4..]))
     }
 
     /// Sends reports of reporters of their own until one of them leaves a marker: the node uses Redis again.
