@@ -45,7 +45,7 @@ pub(super) enum Failure {
     MasterDown,
     /// The Cluster has no one for these keys.
     ClusterDown,
-    /// The key belongs to another server.
+    /// The key belongs to another server, or the server takes the keys of one slot at a time: it is a Cluster's.
     Moved,
     /// No Sentinel names a master.
     NoMaster,
@@ -82,7 +82,7 @@ impl Failure {
             ServerErrorKind::ReadOnly => Self::ReadOnly,
             ServerErrorKind::MasterDown => Self::MasterDown,
             ServerErrorKind::ClusterDown => Self::ClusterDown,
-            ServerErrorKind::Moved => Self::Moved,
+            ServerErrorKind::Moved | ServerErrorKind::CrossSlot => Self::Moved,
             ServerErrorKind::Ask | ServerErrorKind::TryAgain => Self::OnTheWay,
             ServerErrorKind::NoPerm => Self::Refused,
             _ => Self::Data,
@@ -208,7 +208,6 @@ mod tests {
             "ERR user_script:9: attempt to compare nil with number script: x, on @user_script:9.",
             "TRYAGAIN Multiple keys request during rehashing of slot",
             "ASK 1 127.0.0.1:7000",
-            "CROSSSLOT Keys in request don't hash to the same slot",
             "ANEWCODE of a later version",
         ] {
             assert!(!said(line).concerns_all(), "{line}");
@@ -229,6 +228,7 @@ mod tests {
             ("NOPERM this user has no permissions", Failure::Refused),
             ("BUSY Redis is busy running a script.", Failure::Busy),
             ("MOVED 1 127.0.0.1:7000", Failure::Moved),
+            ("CROSSSLOT Keys in request don't hash to the same slot", Failure::Moved),
         ] {
             assert_eq!(said(line), failure, "{line}");
             assert!(failure.concerns_all(), "{line}");

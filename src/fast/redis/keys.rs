@@ -82,8 +82,7 @@ impl Keys {
 
     /// The key of the reporter: of the quota, and of what was claimed within the window.
     pub(super) fn reporter(&self, probe: &Probe) -> Vec<u8> {
-        // The first two bytes stand in the braces.
-        let [_, _, name @ .., _, _] = &probe.quota_key;
+        let [_, _, _, _, name @ ..] = &probe.quota_key;
         self.key(SlotTag::of(probe), b"r", name)
     }
 
@@ -165,7 +164,7 @@ mod tests {
         };
         let keys = Keys::new("gate");
         assert_eq!(keys.seen(&probe), [b"gate:{0abc}s".as_slice(), &probe.id.as_bytes()[4..]].concat());
-        assert_eq!(keys.reporter(&probe), [b"gate:{0abc}r".as_slice(), &quota_key[2..14]].concat());
+        assert_eq!(keys.reporter(&probe), [b"gate:{0abc}r".as_slice(), &quota_key[4..]].concat());
     }
 
     #[test]

@@ -363,17 +363,17 @@ impl Shared {
     }
 
     /// Asks the question of every report with a key of its own in each group of slots. It writes: only that tells a
-    /// full server or a replica from one that is of use. One server is asked all of them too: the node of a Cluster
-    /// shows itself by those it refuses.
+    /// full server or a replica from one that is of use. One server is asked with all of them at once, as reports do: the
+    /// node of a Cluster shows itself by refusing that.
     async fn try_out(&self, connection: &LinkConnection) -> Vec<Option<Failure>> {
+        if let LinkConnection::Server(_) = connection {
+            let asked = self.check_keys.iter().map(|key| Asked::nothing(key)).collect();
+            return vec![try_with(Arc::clone(&self.checker), connection.clone(), asked).await];
+        }
         let mut tries = JoinSet::new();
         for (group, key) in self.check_keys.iter().enumerate() {
-            let (mut connection, checker) = (connection.clone(), Arc::clone(&self.checker));
-            let asked = [Asked::nothing(key)];
-            tries.spawn(async move {
-                let answer = checker.ask(&mut connection, asked.iter());
-                (group, failure_of(tokio::time::timeout(checker.timeout, answer).await))
-            });
+            let tried = try_with(Arc::clone(&self.checker), connection.clone(), vec![Asked::nothing(key)]);
+            tries.spawn(async move { (group, tried.await) });
         }
         // Who does not come back has failed.
         let mut results = vec![Some(Failure::Disconnected); self.check_keys.len()];
@@ -384,11 +384,13 @@ impl Shared {
                 *result = failure;
             }
         }
-        match connection {
-            LinkConnection::Cluster(_) => results,
-            LinkConnection::Server(_) => vec![results.into_iter().flatten().next()],
-        }
+        results
     }
+}
+
+async fn try_with(checker: Arc<Asker>, mut connection: LinkConnection, asked: Vec<Asked>) -> Option<Failure> {
+    let answers = checker.ask(&mut connection, asked.iter());
+    failure_of(tokio::time::timeout(checker.timeout, answers).await)
 }
 
 /// What came of a call with a time limit.

@@ -24,7 +24,7 @@ const CALL_MAX: usize = 256;
 const GATHER_FROM: usize = 4;
 /// How many questions end the gathering.
 const GATHERED: usize = 64;
-/// How long questions gather at most. A report waits longer for the disk.
+/// How long questions gather, but for what the timer adds, up to as much. A report waits longer for the disk.
 const GATHER_MAX: Duration = Duration::from_millis(1);
 
 /// What the script says of a report.
