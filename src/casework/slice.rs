@@ -69,9 +69,8 @@ pub(super) struct Slice<'r, D> {
     draw_reference: D,
     /// In their order.
     rows: &'r [JournalRow],
-    /// Report id to the row that counts: of earlier slices, of this one.
+    /// Report id to the row that counts, of earlier slices.
     seqs_before: HashMap<Vec<u8>, i64>,
-    own_seqs: TagMap<&'r [u8], i64>,
     /// By fingerprint: of earlier slices, of this one.
     counted_before: HashMap<Vec<u8>, CountedRow>,
     newly_counted: TagMap<&'r [u8], CountedRow>,
@@ -79,6 +78,7 @@ pub(super) struct Slice<'r, D> {
     /// Row ids for cases that this slice opens.
     free_case_ids: Vec<i64>,
     opened: Vec<NewCase>,
+    /// By report id: every row of this slice but for twins.
     index_rows: TagMap<&'r [u8], IndexRow>,
     voices: TagMap<(i64, &'r [u8]), Voice<'r>>,
     /// What this slice adds to each case.
@@ -124,7 +124,6 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
             draw_reference,
             rows,
             seqs_before: building::find_indexed_seqs(connection, &ids)?,
-            own_seqs: TagMap::default(),
             counted_before: building::find_counted(connection, &fingerprints)?,
             newly_counted: TagMap::default(),
             cases,
@@ -143,18 +142,10 @@ impl<'r, D: FnMut() -> Result<String, BuildError>> Slice<'r, D> {
 
     /// Decides what one row is: a twin, a repeat, or counted.
     pub(super) fn add(&mut self, connection: &mut Connection, row: &'r JournalRow) -> Result<(), BuildError> {
-        if let Some(first_seq) = self.seqs_before.get(&row.report_id).copied() {
-            return self.drop_twin(connection, row, first_seq);
-        }
-        match self.own_seqs.entry(&row.report_id) {
-            Entry::Occupied(first_seq) => {
-                let first_seq = *first_seq.get();
-                self.drop_twin(connection, row, first_seq)
-            }
-            Entry::Vacant(free) => {
-                free.insert(row.seq);
-                self.count_or_link(row)
-            }
+        let in_slice = || self.index_rows.get(row.report_id.as_slice()).map(|first| first.seq);
+        match self.seqs_before.get(&row.report_id).copied().or_else(in_slice) {
+            Some(first_seq) => self.drop_twin(connection, row, first_seq),
+            None => self.count_or_link(row),
         }
     }
 
