@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
@@ -137,7 +137,7 @@ async fn read_all<W>(
     let mut whole = BytesMut::new();
     let (mut wait, mut is_looked_for) = (None, false);
     loop {
-        let piece = poll_fn(|context| match Pin::new(&mut *body).poll_next(context) {
+        let piece = poll_fn(|context| match look_for_piece(body, context, wait.is_none()) {
             // From here on it takes one of the worker's places, for as long as its sender likes.
             Poll::Pending if wait.is_none() => {
                 wait = take_place();
@@ -171,6 +171,18 @@ async fn read_all<W>(
             }
         }
     }
+}
+
+/// Looks for a piece of a body. The first look asks for no waking: actix reads the connection, hands on what came of the
+/// body and looks at the handler again, all in the one task that this runs in, so that a waking would be for nothing. It
+/// would be one for nearly every request, as a body that came with its head is handed on after the first look.
+fn look_for_piece(
+    body: &mut Payload,
+    context: &mut Context<'_>,
+    is_first: bool,
+) -> Poll<Option<Result<Bytes, PayloadError>>> {
+    let mut unwoken = Context::from_waker(Waker::noop());
+    Pin::new(body).poll_next(if is_first { &mut unwoken } else { context })
 }
 
 /// The answer to a request whose body may not have been read to its end.

@@ -84,6 +84,34 @@ async fn a_body_that_stops_or_drips_is_not_waited_for() {
     tokio::join!(expect_ended(stopped, "body_timeout"), expect_ended(chunked, "body_timeout"), dripping);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_comes_behind_its_head_in_pieces_is_taken_when_it_is_there() {
+    let app = app().await;
+    for is_behind_another in [false, true] {
+        let body = report(&format!("r-{is_behind_another}")).to_string();
+        let head = format!(
+            "POST /v1/reports HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n",
+            app.local().api_key,
+            body.len()
+        );
+        for pieces in [1, 2, 5] {
+            let before = if is_behind_another { get(&app) } else { String::new() };
+            let mut raw = Raw::send_to(app.address(), before + &head).await;
+            if is_behind_another {
+                raw.answer().await.unwrap().expect_problem(404, "report_not_found", "");
+            }
+            let began = Instant::now();
+            for piece in body.as_bytes().chunks(body.len().div_ceil(pieces)) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                raw.send(piece).await;
+            }
+            assert!(matches!(raw.answer().await.unwrap().status, 200 | 201));
+            assert!(began.elapsed() < KEPT_FOR, "it was looked at only when its time was over");
+        }
+    }
+}
+
 // actix reads the rest of a chunked body for as long as it comes, if its handler did not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_nobody_wants_is_not_read_for_ever() {
