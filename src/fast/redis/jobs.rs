@@ -188,7 +188,7 @@ impl JobScripts {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pass {
     First,
-    /// For what the first one found in the way: a script that is not known, a marker that is none of this store's.
+    /// For what the first one found in the way: a script that is not known, a value in the marker's place.
     Second,
 }
 
@@ -198,15 +198,13 @@ impl JobScripts {
     /// Adds the command of a job to a pipeline.
     fn add_to(&self, pipeline: &mut Pipeline, job: &Job, pass: Pass) {
         match job {
-            Job::Mark(probe) => {
+            // NX: the first body of an id stands, as it does for the builder. Whose value is there already, the second pass
+            // looks, as it seldom is.
+            Job::Mark(probe) if pass == Pass::First => {
                 let seen = self.keys.seen(probe);
-                let mark = pipeline.cmd("SET").arg(seen).arg(&marker(probe)[..]).arg("EX").arg(SEEN_TTL_S);
-                if pass == Pass::First {
-                    // NX: the first body of an id stands, as it does for the builder.
-                    mark.arg("NX").arg("GET");
-                }
+                pipeline.cmd("SET").arg(seen).arg(&marker(probe)[..]).arg("EX").arg(SEEN_TTL_S).arg("NX");
             }
-            Job::GiveBack(_) => {
+            Job::Mark(_) | Job::GiveBack(_) => {
                 pipeline.add_command(self.command(job, pass == Pass::Second));
             }
         }
@@ -216,12 +214,9 @@ impl JobScripts {
 /// Whether an answer means that the job needs its second pass, or that it failed.
 fn needs_second_pass(job: &Job, answer: &RedisResult<Value>) -> Result<bool, Failure> {
     match (job, answer) {
-        // What was there before the mark: nothing, this store's marker, or something that is written over.
-        (Job::Mark(probe), Ok(Value::BulkString(before))) => {
-            Ok(before.len() != 16 || !before.starts_with(&probe.store_mark))
-        }
+        // Something is there already: this store's marker, or what is written over.
+        (Job::Mark(_), Ok(Value::Nil)) => Ok(true),
         (_, Ok(_)) => Ok(false),
-        (Job::Mark(_), Err(error)) if error.code() == Some("WRONGTYPE") => Ok(true),
         (Job::GiveBack(_), Err(error)) if is_unknown(error) => Ok(true),
         (_, Err(error)) => Err(Failure::of(error)),
     }

@@ -22,6 +22,8 @@ local time = redis.call('TIME')
 local second = time[1] + 0
 local now = second * 1000000 + time[2]
 local day = INTERVAL * BURST
+-- Till when a reporter is remembered. As a time, because the server would turn seconds into it for each.
+local kept_until_ms = string.format('%.0f', math.floor(now / 1000) + KEPT_S * 1000)
 -- What a value is made of whose reporter is not remembered: most.
 local first_due, this_second = pack('<d', now + INTERVAL), pack('>I4', second)
 -- What is written here, for a reporter that is asked about again.
@@ -76,7 +78,7 @@ for place = 1, #KEYS / 2 do
       answers[place] = -wait
     else
       -- An error of a write goes out as it is: it concerns all of them.
-      local done = redis.pcall('SET', reporter, value, 'EX', ARGV[3])
+      local done = redis.pcall('SET', reporter, value, 'PXAT', kept_until_ms)
       if done.err then return done end
       written[reporter] = value
       answers[place] = is_repeat
