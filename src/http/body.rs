@@ -137,7 +137,7 @@ async fn read_all<W>(
     let mut whole = BytesMut::new();
     let (mut wait, mut is_looked_for) = (None, false);
     loop {
-        let piece = poll_fn(|context| match look_for_piece(body, context, wait.is_none()) {
+        let piece = poll_fn(|context| match look_for_piece(body, context, wait.is_some()) {
             // From here on it takes one of the worker's places, for as long as its sender likes.
             Poll::Pending if wait.is_none() => {
                 wait = take_place();
@@ -173,16 +173,17 @@ async fn read_all<W>(
     }
 }
 
-/// Looks for a piece of a body. The first look asks for no waking: actix reads the connection, hands on what came of the
-/// body and looks at the handler again, all in the one task that this runs in, so that a waking would be for nothing. It
-/// would be one for nearly every request, as a body that came with its head is handed on after the first look.
+/// Looks for a piece of a body. One that is not waited for yet asks for no waking: with HTTP/1, actix reads the connection,
+/// hands on what came of the body and looks at the handler again, all in the one task that this must run in, so that a
+/// waking would be for nothing. It would be one for nearly every request, as a body that came with its head is handed on
+/// after the first look.
 fn look_for_piece(
     body: &mut Payload,
     context: &mut Context<'_>,
-    is_first: bool,
+    is_waited_for: bool,
 ) -> Poll<Option<Result<Bytes, PayloadError>>> {
     let mut unwoken = Context::from_waker(Waker::noop());
-    Pin::new(body).poll_next(if is_first { &mut unwoken } else { context })
+    Pin::new(body).poll_next(if is_waited_for { context } else { &mut unwoken })
 }
 
 /// The answer to a request whose body may not have been read to its end.
