@@ -167,12 +167,10 @@ impl Content {
         out.reserve(self.text.len());
         let mut folded = Folded { out, started: false, gap: false };
         for character in self.text.chars() {
-            match u8::try_from(character) {
-                Ok(byte) if byte.is_ascii() => folded.put_ascii(byte),
-                _ => match plain_latin(character) {
-                    Some(plain) => folded.put_ascii(plain),
-                    None => fold_char(character, |part| folded.put(part)),
-                },
+            let ascii = u8::try_from(character).ok().filter(u8::is_ascii);
+            match ascii.or_else(|| plain_latin(character)) {
+                Some(plain) => folded.put_ascii(plain),
+                None => fold_char(character, |part| folded.put(part)),
             }
         }
     }

@@ -236,18 +236,23 @@ impl Worker {
             }
             _ => NotAppended::StoreFailed,
         };
-        if !is_data_error(error) && self.parts.location.is_shared() {
-            // Whatever became of the server, the next batch begins with a session of its own. Before anyone is told, so that
-            // who hears of it and looks, finds the database in doubt.
-            self.open = None;
+        if !is_data_error(error) {
+            // Before anyone is told, so that who hears of it and tries again finds the database in doubt.
             self.parts.location.doubt();
         }
         tracing::error!(%error, reports = batch.len(), "these reports were not acknowledged; their senders were told");
         batch.drain(..).for_each(|entry| self.refuse(entry, reason));
+        if is_data_error(error) {
+            return;
+        }
         if is_sync_failure(error) {
             // After a failed sync the kernel may have dropped the dirty pages: what was written before is in doubt.
             self.is_distrusted = true;
             (self.parts.on_fatal)("the journal could not be synced to disk");
+        }
+        if self.parts.location.is_shared() {
+            // Whatever became of the server, the next batch begins with a session of its own. Nobody waits for its end.
+            self.open = None;
         }
     }
 

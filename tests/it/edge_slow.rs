@@ -20,6 +20,15 @@ fn get(app: &TestApp) -> String {
     format!("GET /v1/reports/x HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {key}\r\n\r\n")
 }
 
+/// The head of a report; `framing` is the field that says how long its body is.
+fn head_of_post(app: &TestApp, framing: &str) -> String {
+    let key = &app.local().api_key;
+    format!(
+        "POST /v1/reports HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n\
+         {framing}\r\n\r\n"
+    )
+}
+
 async fn expect_ended(mut raw: Raw, code: &str) {
     let (after, text) = raw.end(CLOSED_WITHIN).await;
     assert!(after >= KEPT_FOR, "{after:?}");
@@ -65,12 +74,7 @@ async fn the_second_head_is_timed_like_the_first() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_stops_or_drips_is_not_waited_for() {
     let app = app().await;
-    let head = |framing: &str| {
-        format!(
-            "POST /v1/reports HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n{framing}\r\n\r\n",
-            app.local().api_key
-        )
-    };
+    let head = |framing: &str| head_of_post(&app, framing);
     let stopped = Raw::send_to(app.address(), head("Content-Length: 300") + "{").await;
     let chunked = Raw::send_to(app.address(), head("Transfer-Encoding: chunked") + "64\r\n{").await;
     let dripping = async {
@@ -89,12 +93,7 @@ async fn a_body_that_comes_behind_its_head_in_pieces_is_taken_when_it_is_there()
     let app = app().await;
     for is_behind_another in [false, true] {
         let body = report(&format!("r-{is_behind_another}")).to_string();
-        let head = format!(
-            "POST /v1/reports HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n",
-            app.local().api_key,
-            body.len()
-        );
+        let head = head_of_post(&app, &format!("Content-Length: {}", body.len()));
         for pieces in [1, 2, 5] {
             let before = if is_behind_another { get(&app) } else { String::new() };
             let mut raw = Raw::send_to(app.address(), before + &head).await;

@@ -198,8 +198,8 @@ impl JobScripts {
     /// Adds the command of a job to a pipeline.
     fn add_to(&self, pipeline: &mut Pipeline, job: &Job, pass: Pass) {
         match job {
-            // NX: the first body of an id stands, as it does for the builder. Whose value is there already, the second pass
-            // looks, as it seldom is.
+            // NX: the first body of an id stands, as it does for the builder. Seldom is a value there; the second pass looks
+            // whose.
             Job::Mark(probe) if pass == Pass::First => {
                 let seen = self.keys.seen(probe);
                 pipeline.cmd("SET").arg(seen).arg(&marker(probe)[..]).arg("EX").arg(SEEN_TTL_S).arg("NX");
