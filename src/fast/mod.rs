@@ -20,7 +20,7 @@ use crate::domain::report::ReportId;
 pub struct Probe {
     /// Computed id of the report.
     pub id: ReportId,
-    /// Marker half of this store.
+    /// Marker half that says that this store holds this id; another for each id.
     pub store_mark: [u8; 8],
     /// Marker half of this body.
     pub body_mark: [u8; 8],
@@ -30,7 +30,13 @@ pub struct Probe {
     pub quota_key: [u8; 16],
     /// When it was received.
     pub now: Moment,
+    /// Which of its reporter's records is its, when Redis has said so.
+    pub record: Option<Record>,
 }
+
+/// The number of a record of a reporter in Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record(u16);
 
 /// What the fast state answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +49,8 @@ pub enum Admission {
     New {
         /// The same was said within the window, as far as is known.
         repeat: bool,
+        /// For [`Probe::record`].
+        record: Option<Record>,
     },
     /// The reporter has used up the day.
     OverQuota {

@@ -241,7 +241,7 @@ impl Intake {
     /// # Errors
     /// [`Refused`].
     pub fn begin_append(&self, from: &Sender<'_>, prepared: Prepared, admission: Admission) -> Result<Begun, Refused> {
-        let Prepared { submission, identity, probe, too_old_or_early } = prepared;
+        let Prepared { submission, identity, mut probe, too_old_or_early } = prepared;
         let id = identity.id;
         let accepted = |received_at, repeat| Accepted { id, receipt: id.receipt().to_string(), received_at, repeat };
         let repeat = match admission {
@@ -252,7 +252,10 @@ impl Intake {
             Admission::Conflict => return Err(Refused::IdReused),
             Admission::OverQuota { retry_after_s } => return Err(Refused::ReporterOverQuota { retry_after_s }),
             Admission::Full => return Err(Refused::Unavailable(Unavailable::QuotasFull)),
-            Admission::New { repeat } => repeat,
+            Admission::New { repeat, record } => {
+                probe.record = record;
+                repeat
+            }
         };
         if let Some(rejection) = too_old_or_early {
             return Err(Refused::Rejected(rejection));
@@ -310,6 +313,7 @@ impl Intake {
             hint_key: mix(owner, &identity.fingerprint),
             quota_key: mix(owner, &identity.reporter_tag),
             now,
+            record: None,
         }
     }
 
@@ -399,5 +403,6 @@ pub fn probe_of_row(keys: &KeyRing, store_epoch: &[u8], row: &JournalRow) -> Opt
         hint_key: mix(owner, row.fingerprint.as_slice().try_into().ok()?),
         quota_key: mix(owner, row.reporter_tag.as_slice().try_into().ok()?),
         now: Moment(row.received_at),
+        record: None,
     })
 }

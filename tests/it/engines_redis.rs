@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use crate::support::{Engine, RedisServer, TestApp, report, reporter, wait_until};
+use crate::support::{AnyRedis, Engine, RedisServer, TestApp, report, reporter};
 
 /// The longest a report may take while Redis hangs.
 const TAKEN_WITHIN: Duration = Duration::from_secs(1);
@@ -107,15 +107,40 @@ async fn a_gateway_starts_while_redis_is_away() {
     assert_eq!(app.only_case().await.reports, 1);
 }
 
-/// Takes a report, lets `spoil` change what Redis holds under its marker, and sees that the retry is taken.
-async fn assert_not_believed(spoil: impl FnOnce(&RedisServer, &TestApp, &[u8])) {
+/// How long a marker is, bytes.
+const MARKER_BYTES: usize = 16;
+
+/// What Redis holds of a report.
+struct Marked<'a> {
+    server: &'a RedisServer,
+    key: Vec<u8>,
+    value: Vec<u8>,
+    /// Where in the value its marker begins.
+    place: usize,
+}
+
+impl Marked<'_> {
+    fn set(&self, value: &[u8]) {
+        set(self.server, &self.key, value);
+    }
+
+    fn set_marker(&self, marker: &[u8]) {
+        let (before, after) = (&self.value[..self.place], &self.value[self.place + MARKER_BYTES..]);
+        self.set(&[before, marker, after].concat());
+    }
+}
+
+/// Takes a report, lets `spoil` change what Redis holds of it, and sees that the retry is taken.
+async fn assert_not_believed(spoil: impl FnOnce(Marked<'_>)) {
     let (server, app) = spawn_with_own_redis().await;
     let first = app.post(&report("r-1")).await.expect_status(201);
     app.post(&report("r-2").with("reporter", "0912345679")).await.expect_status(201);
     app.wait_until_marked().await;
     app.forget_own_memory();
     let id: Uuid = first.id().parse().unwrap();
-    spoil(&server, &app, &app.marker_key(id));
+    let (key, place) = (app.marker_key(id), app.marker_place(id));
+    let value = server.ask(redis::cmd("GET").arg(&key));
+    spoil(Marked { server: &server, key, value, place });
     let again = app.post(&report("r-1")).await.expect_status(201);
     assert_eq!(again.id(), first.id());
     let case = app.only_case().await;
@@ -128,42 +153,57 @@ fn set(server: &RedisServer, key: &[u8], value: &[u8]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_marker_of_garbage_is_not_believed() {
-    assert_not_believed(|server, _, key| set(server, key, b"sixteen bytes :)")).await;
+    assert_not_believed(|marked| marked.set_marker(b"sixteen bytes :)")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_empty_marker_is_not_believed() {
-    assert_not_believed(|server, _, key| set(server, key, b"")).await;
+async fn an_empty_value_is_not_believed() {
+    assert_not_believed(|marked| marked.set(b"")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_marker_of_the_wrong_length_is_not_believed() {
-    for change in [|marker: &mut Vec<u8>| marker.truncate(15), |marker: &mut Vec<u8>| marker.push(0)] {
-        assert_not_believed(|server, _, key| {
-            let mut marker: Vec<u8> = server.ask(redis::cmd("GET").arg(key));
-            change(&mut marker);
-            set(server, key, &marker);
+async fn a_value_of_the_wrong_length_is_not_believed() {
+    for marker_bytes in [MARKER_BYTES - 1, MARKER_BYTES + 1] {
+        assert_not_believed(|marked| {
+            let mut marker = marked.value[marked.place..][..MARKER_BYTES].to_vec();
+            marker.resize(marker_bytes, 0);
+            marked.set_marker(&marker);
         })
         .await;
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_marker_of_another_report_is_not_believed() {
-    assert_not_believed(|server, _, key| {
-        let markers: Vec<Vec<u8>> = server.ask(redis::cmd("KEYS").arg("*}s*"));
-        let other = markers.iter().find(|marker| *marker != key).expect("two were written");
-        let value: Vec<u8> = server.ask(redis::cmd("GET").arg(other));
-        set(server, key, &value);
+    // Or of the right one, and without its end, as when it was written into nothing.
+    assert_not_believed(|marked| {
+        let (_end, all) = marked.value.split_last().unwrap();
+        marked.set(&[all, &[0]].concat());
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_marker_that_is_a_list_is_not_believed() {
-    assert_not_believed(|server, _, key| {
-        let _: i64 = server.ask(redis::cmd("DEL").arg(key));
-        let _: i64 = server.ask(redis::cmd("RPUSH").arg(key).arg("x"));
+async fn the_marker_of_another_report_is_not_believed() {
+    assert_not_believed(|marked| {
+        let others = marked.server.texts("*}r*");
+        let (_, other) = others.iter().find(|(key, _)| *key != marked.key).expect("two were written");
+        marked.set_marker(&other[marked.place..][..MARKER_BYTES]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_marker_out_of_its_place_is_not_believed() {
+    assert_not_believed(|marked| {
+        let marker = &marked.value[marked.place..][..MARKER_BYTES];
+        // Two records, and the marker at the end of neither.
+        marked.set(&[&marked.value[..8], &[0; 20], marker, &[0; 20], &[1]].concat());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_that_is_a_list_is_not_believed() {
+    assert_not_believed(|marked| {
+        let _: i64 = marked.server.ask(redis::cmd("DEL").arg(&marked.key));
+        let _: i64 = marked.server.ask(redis::cmd("RPUSH").arg(&marked.key).arg("x"));
     })
     .await;
 }
@@ -186,9 +226,11 @@ async fn a_quota_of_garbage_does_not_keep_a_reporter_out() {
     let reporters: Vec<Vec<u8>> = server.ask(redis::cmd("KEYS").arg("*}r*"));
     assert_eq!(reporters.len(), 1);
     let texts = ["not a number", "", "seven..", "1764297600000000", "eight of"].map(|text| text.as_bytes().to_vec());
-    let numbers = [f64::NAN, f64::INFINITY, 1e300, -1.0].map(|number| number.to_le_bytes().to_vec());
-    let claims = [vec![0xff; 8 + 12 * 1_000], vec![0; 8 + 12 * 1_000 + 11]];
-    for (index, garbage) in texts.into_iter().chain(numbers).chain(claims).enumerate() {
+    let numbers = [f64::NAN, f64::INFINITY, 1e300, -1.0].map(|number| number.to_le_bytes().to_vec()).into_iter();
+    let records = [1, 128, 129, 1_000].map(|records| [vec![0xff; 8 + 28 * records], vec![1]].concat());
+    let numbers =
+        numbers.chain([f64::NAN, f64::INFINITY, -1.0].map(|number| [&number.to_le_bytes()[..], &[1]].concat()));
+    for (index, garbage) in texts.into_iter().chain(numbers).chain(records).enumerate() {
         set(&server, &reporters[0], &garbage);
         app.post(&report(&format!("r-{index}-a"))).await.expect_status(201);
     }
@@ -199,7 +241,7 @@ async fn a_quota_of_garbage_does_not_keep_a_reporter_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_value_that_is_no_marker_is_written_over() {
+async fn a_value_that_is_none_of_ours_is_written_over() {
     let (server, app) = spawn_with_own_redis().await;
     let id: Uuid = app.post(&report("r-1")).await.expect_status(201).id().parse().unwrap();
     app.wait_until_marked().await;
@@ -208,8 +250,7 @@ async fn a_value_that_is_no_marker_is_written_over() {
     let _: i64 = server.ask(redis::cmd("RPUSH").arg(&key).arg("x"));
     app.forget_own_memory();
     app.post(&report("r-1")).await.expect_status(201);
-    let kind = || server.ask::<String>(redis::cmd("TYPE").arg(&key));
-    wait_until("it is a marker again", Duration::from_secs(5), async || kind() == "string").await;
+    app.wait_until_marked().await;
     app.forget_own_memory();
     app.post(&report("r-1")).await.expect_status(200);
 }

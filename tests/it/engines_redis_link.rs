@@ -167,15 +167,24 @@ async fn a_login_that_is_refused_costs_no_report_and_is_named() {
         user.arg(command);
     }
     let _: String = server.ask(&user);
+    let allow = |commands: &[&str]| {
+        let _: String = server.ask(redis::cmd("ACL").arg("SETUSER").arg("gate").arg(commands));
+    };
     // With a wrong password, and as a user who lacks one of the rights.
-    for login in ["user=gate&pass=wrong", "user=gate&pass=right"] {
+    for (allowed, login) in [
+        ("+evalsha", "user=gate&pass=wrong"),
+        ("-evalsha", "user=gate&pass=right"),
+        ("+evalsha", "user=gate&pass=right"),
+    ] {
+        allow(&[allowed]);
         let app = spawn_as(&server, login).await;
+        assert_ne!(app.degraded().await, "[]", "told before the first report");
         let reports = assert_taken(&app, "refused", 0).await;
         app.wait_until_degraded("redis refuses the user, the password or a command").await;
         assert_counted(&app, reports).await;
     }
     // What the operators' guide names is enough.
-    let _: String = server.ask(redis::cmd("ACL").arg("SETUSER").arg("gate").arg("+evalsha").arg("+select"));
+    allow(&["+setrange", "+select"]);
     let app = spawn_as(&server, "user=gate&pass=right&db=0").await;
     let reports = app.assert_duplicates_are_seen("let-in", 0).await;
     assert_counted(&app, reports).await;

@@ -45,11 +45,29 @@ async fn node_at(url: &str, metrics: Arc<Metrics>) -> Arc<RedisState> {
 fn probe(number: u8) -> Probe {
     Probe {
         id: ReportId::from_mac([number; 16]),
-        store_mark: [1; 8],
+        // Another for each id, and never zeros.
+        store_mark: [!number; 8],
         body_mark: [2; 8],
         hint_key: [number; 16],
         quota_key: [3; 16],
         now: Moment(0),
+        record: None,
+    }
+}
+
+/// Whether what is new repeats another.
+fn repeats(admission: Admission) -> Option<bool> {
+    match admission {
+        Admission::New { repeat, .. } => Some(repeat),
+        _ => None,
+    }
+}
+
+/// The probe as it is marked when this is what Redis said.
+fn told(probe: Probe, admission: Admission) -> Probe {
+    match admission {
+        Admission::New { record, .. } => Probe { record, ..probe },
+        _ => probe,
     }
 }
 
@@ -116,7 +134,7 @@ async fn what_one_node_stored_the_other_sees_and_it_takes_no_quota() {
         assert_eq!(nodes[1].admit(&probe(1), true).await, Admission::Stored);
     }
     assert_eq!(nodes[1].admit(&Probe { body_mark: [9; 8], ..probe(1) }, true).await, Admission::Conflict);
-    assert_eq!(nodes[1].admit(&probe(2), true).await, Admission::New { repeat: false });
+    assert_eq!(repeats(nodes[1].admit(&probe(2), true).await), Some(false));
 }
 
 /// A report with another id that claims the same.
@@ -128,15 +146,15 @@ fn saying_the_same(number: u8, as_number: u8) -> Probe {
 async fn a_claim_made_on_one_node_is_a_repeat_on_the_other_unless_it_is_the_same_report() {
     let server = RedisServer::start();
     let nodes = [node(&server).await, node(&server).await];
-    let (new, repeat) = (Admission::New { repeat: false }, Admission::New { repeat: true });
-    assert_eq!(nodes[0].admit(&probe(1), true).await, new);
-    assert_eq!(nodes[0].admit(&probe(2), true).await, new, "another claim");
+    let (new, repeat) = (Some(false), Some(true));
+    assert_eq!(repeats(nodes[0].admit(&probe(1), true).await), new);
+    assert_eq!(repeats(nodes[0].admit(&probe(2), true).await), new, "another claim");
     // Its answer was lost, and it is not stored yet: a retry repeats nobody.
-    assert_eq!(nodes[1].admit(&probe(1), true).await, new);
-    assert_eq!(nodes[1].admit(&saying_the_same(3, 1), true).await, repeat);
-    assert_eq!(nodes[1].admit(&saying_the_same(4, 2), true).await, repeat);
+    assert_eq!(repeats(nodes[1].admit(&probe(1), true).await), new);
+    assert_eq!(repeats(nodes[1].admit(&saying_the_same(3, 1), true).await), repeat);
+    assert_eq!(repeats(nodes[1].admit(&saying_the_same(4, 2), true).await), repeat);
     assert_eq!(
-        nodes[0].admit(&Probe { quota_key: [4; 16], ..saying_the_same(5, 1) }, true).await,
+        repeats(nodes[0].admit(&Probe { quota_key: [4; 16], ..saying_the_same(5, 1) }, true).await),
         new,
         "another reporter"
     );
@@ -156,7 +174,7 @@ async fn reports_that_are_asked_about_in_one_call_know_of_each_other() {
         .collect();
     let mut new = 0;
     for task in tasks {
-        new += usize::from(task.await.unwrap() == Admission::New { repeat: false });
+        new += usize::from(repeats(task.await.unwrap()) == Some(false));
     }
     assert_eq!(new, 2, "the first, and one of those that say the same");
 }
@@ -172,52 +190,146 @@ async fn a_claim_that_was_given_back_repeats_nothing() {
         let (node, probe) = (Arc::clone(&node), saying_the_same(number, as_number));
         async move { node.admit(&probe, true).await }
     };
-    let is_forgotten = async || asks(3, 1).await == Admission::New { repeat: false };
+    let is_forgotten = async || repeats(asks(3, 1).await) == Some(false);
     let forgotten = async || {
         let is_forgotten = is_forgotten().await;
         node.give_back(&saying_the_same(3, 1));
         is_forgotten
     };
     wait_until("the claim is forgotten", Duration::from_secs(5), forgotten).await;
-    assert_eq!(asks(4, 2).await, Admission::New { repeat: true }, "the other one is not");
+    assert_eq!(repeats(asks(4, 2).await), Some(true), "the other one is not");
 }
 
+/// How a reporter's value begins, and how long a record in it is, bytes.
+const TIME_BYTES: usize = 8;
+const RECORD_BYTES: usize = 28;
+/// Where in the first record the second of receipt stands.
+const SECOND: std::ops::Range<usize> = 16..20;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_claim_is_remembered_for_a_day_from_the_first_and_only_the_latest_are() {
+async fn a_claim_is_remembered_for_a_day_from_the_first_and_only_the_latest_reports_are() {
     const DAY_S: u32 = 86_400;
-    const CLAIMS_MAX: usize = 20;
-    const CLAIM: std::ops::Range<usize> = 8..20;
-    const SECOND: std::ops::Range<usize> = 16..20;
+    const RECORDS_MAX: usize = 128;
     let server = RedisServer::start();
     let node = node(&server).await;
     node.admit(&probe(1), true).await;
     let key = server.keys("*}r*").remove(0);
-    let value: Vec<u8> = server.ask(redis::cmd("GET").arg(&key));
-    let first = u32::from_be_bytes(value[SECOND].try_into().unwrap());
-    let set = |second: u32, times: usize| {
-        let mut value = value.clone();
+    let value = || server.ask::<Vec<u8>>(redis::cmd("GET").arg(&key));
+    let records = || (value().len() - TIME_BYTES) / RECORD_BYTES;
+    let one = value();
+    let first = u32::from_be_bytes(one[SECOND].try_into().unwrap());
+    let set = |mut value: Vec<u8>, second: u32, further: usize| {
         value[SECOND].copy_from_slice(&second.to_be_bytes());
-        let others = [vec![9; CLAIM.len() - 4], first.to_be_bytes().to_vec()].concat().repeat(times);
-        server.ask::<()>(redis::cmd("SET").arg(&key).arg([value, others].concat()));
+        let end = value.split_off(value.len() - 1);
+        let other = [&[9; 8][..], &first.to_be_bytes(), &[0; 16]].concat();
+        server.ask::<()>(redis::cmd("SET").arg(&key).arg([value, other.repeat(further), end].concat()));
     };
-    let claims = || server.ask::<Vec<u8>>(redis::cmd("GET").arg(&key)).split_off(CLAIM.start).len() / CLAIM.len();
 
-    set(first - DAY_S + 60, 0);
-    assert_eq!(node.admit(&saying_the_same(2, 1), true).await, Admission::New { repeat: true });
-    assert_eq!(claims(), 1, "a repeat begins no day anew");
-    set(first - DAY_S, 0);
-    assert_eq!(node.admit(&saying_the_same(3, 1), true).await, Admission::New { repeat: false });
-    assert_eq!(claims(), 1, "the one of the day before is gone");
+    set(one.clone(), first - DAY_S + 60, 0);
+    assert_eq!(repeats(node.admit(&saying_the_same(2, 1), true).await), Some(true));
+    set(value(), first - DAY_S, 0);
+    assert_eq!(repeats(node.admit(&saying_the_same(3, 1), true).await), Some(false), "a repeat begins no day anew");
+    assert_eq!(repeats(node.admit(&saying_the_same(4, 1), true).await), Some(true), "a report of another day does");
+    assert_eq!(records(), 4);
+    set(value(), first - 32 * DAY_S, 0);
+    node.admit(&probe(5), true).await;
+    assert_eq!(records(), 4, "the one that has had its time is gone");
 
-    set(first, CLAIMS_MAX - 1);
-    assert_eq!(node.admit(&probe(4), true).await, Admission::New { repeat: false });
-    assert_eq!(claims(), CLAIMS_MAX);
-    assert_eq!(
-        node.admit(&saying_the_same(5, 1), true).await,
-        Admission::New { repeat: false },
-        "the oldest made room"
-    );
-    assert_eq!(node.admit(&saying_the_same(6, 4), true).await, Admission::New { repeat: true });
+    set(one, first, RECORDS_MAX - 1);
+    let admission = node.admit(&probe(6), true).await;
+    assert_eq!(admission, Admission::New { repeat: false, record: None }, "its place will change with the next");
+    assert_eq!(records(), RECORDS_MAX);
+    assert_eq!(repeats(node.admit(&saying_the_same(7, 1), true).await), Some(false), "the oldest made room");
+    assert_eq!(repeats(node.admit(&saying_the_same(8, 6), true).await), Some(true));
+}
+
+const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn marks_find_the_records_of_their_reports() {
+    let server = RedisServer::start();
+    let nodes = [node(&server).await, node(&server).await];
+    let mut asked = Vec::new();
+    for number in 1..=5 {
+        let body_mark = [number; 8];
+        let probe = Probe { body_mark, ..probe(number) };
+        asked.push(told(probe.clone(), nodes[0].admit(&probe, true).await));
+    }
+    assert!(asked.iter().all(|probe| probe.record.is_some()));
+    // The first comes to nothing, and moves none of the others.
+    nodes[0].give_back(&asked[0]);
+    nodes[0].flush(WRITTEN_WITHIN).await;
+    [3, 1, 4].iter().for_each(|place: &usize| nodes[0].mark_stored(&asked[*place]));
+    nodes[0].flush(WRITTEN_WITHIN).await;
+    let mut admissions = Vec::new();
+    for probe in &asked {
+        admissions.push(nodes[1].admit(probe, false).await);
+    }
+    let stored: Vec<bool> = admissions.iter().map(|admission| *admission == Admission::Stored).collect();
+    assert_eq!(stored, [false, true, false, true, true]);
+    assert_eq!((repeats(admissions[0]), repeats(admissions[2])), (Some(false), Some(false)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_marked_where_nothing_is_any_more_is_seen_and_does_not_stay_for_ever() {
+    let spoil: [fn(&RedisServer, &[u8]); 3] = [
+        |_, _| {},
+        |server, key| server.ask::<()>(redis::cmd("SET").arg(key).arg("x")),
+        |server, key| server.ask::<()>(redis::cmd("RPUSH").arg(key).arg("x")),
+    ];
+    let server = RedisServer::start();
+    let nodes = [node(&server).await, node(&server).await];
+    for (number, spoil) in (1..).zip(spoil) {
+        let probe = Probe { quota_key: [number; 16], ..probe(number) };
+        let probe = told(probe.clone(), nodes[0].admit(&probe, true).await);
+        assert!(probe.record.is_some());
+        let key = server.keys("*}r*").into_iter().find(|key| key.ends_with(&[number; 12])).unwrap();
+        server.delete(std::slice::from_ref(&key));
+        spoil(&server, &key);
+        nodes[0].mark_stored(&probe);
+        nodes[0].flush(WRITTEN_WITHIN).await;
+        assert_eq!(nodes[1].admit(&probe, true).await, Admission::Stored, "{number}");
+        assert!(server.ask::<i64>(redis::cmd("TTL").arg(&key)) > 0, "{number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mark_whose_record_was_lost_takes_neither_the_quota_nor_other_marks_with_it() {
+    let server = RedisServer::start();
+    let nodes = [node(&server).await, node(&server).await];
+    let first = told(probe(1), nodes[0].admit(&probe(1), true).await);
+    nodes[0].mark_stored(&first);
+    nodes[0].flush(WRITTEN_WITHIN).await;
+    let key = server.keys("*}r*").remove(0);
+    let before: Vec<u8> = server.ask(redis::cmd("GET").arg(&key));
+    let second = told(probe(2), nodes[0].admit(&probe(2), true).await);
+    // A replica took over that had not heard of the second.
+    server.ask::<()>(redis::cmd("SET").arg(&key).arg(&before).arg("KEEPTTL"));
+    nodes[0].mark_stored(&second);
+    nodes[0].flush(WRITTEN_WITHIN).await;
+    assert_eq!(nodes[1].admit(&second, true).await, Admission::Stored);
+    let after: Vec<u8> = server.ask(redis::cmd("GET").arg(&key));
+    assert_eq!(after[..TIME_BYTES], before[..TIME_BYTES]);
+    assert_eq!(nodes[1].admit(&first, true).await, Admission::Stored);
+    // And both are still there when more come.
+    nodes[1].admit(&probe(3), true).await;
+    assert_eq!(nodes[1].admit(&first, true).await, Admission::Stored);
+    assert_eq!(nodes[1].admit(&second, true).await, Admission::Stored);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_bodies_of_one_report_id_the_first_to_be_stored_stands() {
+    let server = RedisServer::start();
+    let nodes = [node(&server).await, node(&server).await];
+    let (one, other) = (probe(1), Probe { body_mark: [9; 8], ..probe(1) });
+    let one = told(one.clone(), nodes[0].admit(&one, true).await);
+    let other = told(other.clone(), nodes[1].admit(&other, true).await);
+    nodes[0].mark_stored(&one);
+    nodes[0].flush(WRITTEN_WITHIN).await;
+    nodes[1].mark_stored(&other);
+    nodes[1].flush(WRITTEN_WITHIN).await;
+    let asks = async |probe: &Probe| node(&server).await.admit(probe, true).await;
+    assert_eq!((asks(&one).await, asks(&other).await), (Admission::Stored, Admission::Conflict));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -300,16 +412,28 @@ async fn marks_that_were_on_their_way_when_redis_hung_are_dropped_and_counted() 
     proxy.go_on();
     wait_until("the link is whole", Duration::from_secs(10), async || node.degradation().is_none()).await;
     node.mark_stored(&probe(2));
-    let key_of = |number: u8| server.keys("*}s*").iter().any(|key| key.ends_with(&probe(number).id.as_bytes()[4..]));
-    wait_until("the next one is written", Duration::from_secs(5), async || key_of(2)).await;
+    wait_until("the next one is written", Duration::from_secs(5), async || server.keys("*}r*").len() == 1).await;
+    assert_eq!(metrics.redis_marks_dropped.get(), 1);
+
+    // One that may have been written into nothing is not dropped at once.
+    let asked = told(probe(3), node.admit(&probe(3), true).await);
+    assert!(asked.record.is_some());
+    proxy.hang();
+    node.mark_stored(&asked);
+    wait_until("the link is cut", Duration::from_secs(5), async || node.degradation().is_some()).await;
+    server.delete(&server.keys("*}r*"));
+    proxy.go_on();
+    let has_a_life = |key: &Vec<u8>| server.ask::<i64>(redis::cmd("TTL").arg(key)) > 0;
+    let is_written = async || server.keys("*}r*").first().is_some_and(has_a_life);
+    wait_until("it is written after all, and not for ever", Duration::from_secs(10), is_written).await;
     assert_eq!(metrics.redis_marks_dropped.get(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_report_takes_no_more_than_330_bytes_of_redis() {
+async fn a_report_takes_no_more_than_200_bytes_of_redis() {
     const REPORTS: u32 = 100_000;
     const AT_ONCE: usize = 1_000;
-    const BYTES_MAX: u64 = 330;
+    const BYTES_MAX: u64 = 200;
     let server = RedisServer::start();
     let used_bytes = || {
         let info: String = server.ask(redis::cmd("INFO").arg("memory"));
@@ -325,7 +449,7 @@ async fn a_report_takes_no_more_than_330_bytes_of_redis() {
         let probe = Probe { id: ReportId::from_mac(spread), hint_key: spread, quota_key: spread, ..probe(0) };
         let node = Arc::clone(&node);
         asked.spawn(async move {
-            assert_eq!(node.admit(&probe, true).await, Admission::New { repeat: false });
+            assert_eq!(repeats(node.admit(&probe, true).await), Some(false));
             node.mark_stored(&probe);
         });
         if asked.len() >= AT_ONCE {
@@ -333,8 +457,8 @@ async fn a_report_takes_no_more_than_330_bytes_of_redis() {
         }
     }
     asked.join_all().await;
-    let are_all_there = async || server.ask::<u32>(&redis::cmd("DBSIZE")) >= 2 * REPORTS;
-    wait_until("all are marked", Duration::from_secs(30), are_all_there).await;
+    node.flush(Duration::from_secs(30)).await;
+    assert!(server.ask::<u32>(&redis::cmd("DBSIZE")) >= REPORTS);
     // Some seconds later the server has given back what it used for the connection.
     let each = || (used_bytes() - before) / u64::from(REPORTS);
     wait_until("they take no more", Duration::from_secs(10), async || each() <= BYTES_MAX).await;

@@ -53,7 +53,7 @@ pub(super) enum Failure {
     Demoted,
     /// Somebody's script keeps the server busy.
     Busy,
-    /// The keys of one report are on their way to another node of the Cluster.
+    /// A key is on its way to another node of the Cluster.
     OnTheWay,
     /// The value of one key, or the answer to one question, is none of ours.
     Data,

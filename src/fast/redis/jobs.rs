@@ -1,14 +1,14 @@
 //! What is written to Redis behind the commit: markers of stored reports, and quotas given back.
 //!
 //! All of it is hints. A queue holds what comes while Redis is away, the oldest go when it is full, and what could not
-//! be written in one try is dropped: the builder drops the twins.
+//! be written is dropped: the builder drops the twins.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::{Cmd, Pipeline, RedisResult, Value};
+use redis::{Cmd, RedisResult, Value};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -16,16 +16,22 @@ use super::connect::LinkConnection;
 use super::failure::Failure;
 use super::keys::{Keys, SlotTag};
 use super::link::{Lease, Shared};
-use super::questions::claim_of;
-use super::script::{LuaScript, is_unknown};
-use super::{SEEN_TTL_S, interval_micros, marker};
-use crate::fast::Probe;
+use super::questions::id_of;
+use super::script::{LuaScript, is_unknown, reporter_script};
+use super::{KEPT_S, interval_micros, marker};
+use crate::fast::{Probe, Record};
 use crate::telemetry::metrics::Metrics;
 
 /// Jobs that wait to be written, at most, and as many that are put off; the oldest are dropped. About 100 bytes each.
 const JOBS_MAX: usize = 100_000;
 /// Jobs in one pipeline. Some milliseconds of the server's time: questions of reports wait behind it.
 const PIPELINE_MAX: usize = 256;
+/// What stands in a reporter's value before a record's marker, and how long a record is, bytes; see `reporter.lua`.
+const BEFORE_MARKER_BYTES: i64 = 20;
+const RECORD_BYTES: i64 = 28;
+const MARKER_BYTES: i64 = 16;
+/// What a server says of a value that is no text.
+const WRONG_TYPE: &str = "WRONGTYPE";
 /// Jobs on their way to the nodes of a Cluster at once.
 const IN_FLIGHT_MAX: usize = 64;
 /// From how many jobs in a pipeline on the next ones are let gather, so that few pipelines carry many.
@@ -133,6 +139,15 @@ impl JobQueue {
         self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// For a job that failed. A mark that may have been written into nothing is tried once more, by the script: it would
+    /// stay there for ever.
+    fn give_up(&self, job: Job) {
+        match job {
+            Job::Mark(probe) if probe.record.is_some() => self.push(Job::Mark(Probe { record: None, ..probe })),
+            job => self.count_dropped(&[job]),
+        }
+    }
+
     fn count_dropped(&self, jobs: &[Job]) {
         let marks = jobs.iter().filter(|job| job.is_mark()).count();
         self.metrics.redis_marks_dropped.inc_by(u64::try_from(marks).unwrap_or(u64::MAX));
@@ -158,67 +173,74 @@ impl JobScripts {
     pub(super) fn new(keys: Keys, reporter_per_day: u32) -> Self {
         Self {
             keys,
-            mark: LuaScript::new(include_str!("../scripts/mark.lua")),
-            give_back: LuaScript::new(include_str!("../scripts/give_back.lua")),
+            mark: LuaScript::new(reporter_script!("mark")),
+            give_back: LuaScript::new(reporter_script!("give_back")),
             interval_micros: interval_micros(reporter_per_day),
         }
     }
 
-    fn command(&self, job: &Job, by_text: bool) -> Cmd {
-        let call = |script: &LuaScript, keys: &[Vec<u8>]| {
-            if by_text { script.by_text(keys) } else { script.by_hash(keys) }
+    fn command(&self, job: &Job, way: Way) -> Cmd {
+        let call = |script: &LuaScript, probe: &Probe| {
+            let keys = [self.keys.reporter(probe)];
+            if matches!(way, Way::ScriptText) { script.by_text(&keys) } else { script.by_hash(&keys) }
         };
-        match job {
-            Job::Mark(probe) => {
-                let mut command = call(&self.mark, &[self.keys.seen(probe)]);
-                command.arg(&marker(probe)[..]).arg(SEEN_TTL_S);
+        match (job, way) {
+            // Cheaper than the script, which would look for the record.
+            (Job::Mark(probe), Way::Record(record)) => {
+                let mut command = redis::cmd("SETRANGE");
+                command.arg(self.keys.reporter(probe)).arg(bytes_before(record)).arg(&marker(probe)[..]);
+                command
+            }
+            (Job::Mark(probe), _) => {
+                let mut command = call(&self.mark, probe);
+                command.arg(&marker(probe)[..]).arg(id_of(probe)).arg(KEPT_S);
                 command
             }
             // Not exact when the answer of the taking was lost: then the reporter has one more, once.
-            Job::GiveBack(probe) => {
-                let mut command = call(&self.give_back, &[self.keys.reporter(probe)]);
-                command.arg(self.interval_micros).arg(&claim_of(probe)[..]);
+            (Job::GiveBack(probe), _) => {
+                let mut command = call(&self.give_back, probe);
+                command.arg(self.interval_micros).arg(id_of(probe));
                 command
             }
         }
     }
 }
 
-/// A try of a job in a pipeline.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pass {
-    First,
-    /// For what the first one found in the way: a script that is not known, a value in the marker's place.
-    Second,
+/// What stands in a value before the marker of a record, bytes.
+fn bytes_before(Record(record): Record) -> i64 {
+    BEFORE_MARKER_BYTES + RECORD_BYTES * i64::from(record)
 }
 
-/// For one server a plain command is cheaper than the script. (A Cluster is sent one command a job, which finds its node
-/// by itself.)
-impl JobScripts {
-    /// Adds the command of a job to a pipeline.
-    fn add_to(&self, pipeline: &mut Pipeline, job: &Job, pass: Pass) {
+/// How a job is tried.
+#[derive(Clone, Copy)]
+enum Way {
+    /// By writing into the record.
+    Record(Record),
+    ScriptHash,
+    ScriptText,
+}
+
+impl Way {
+    fn first(job: &Job) -> Self {
         match job {
-            // NX: the first body of an id stands, as it does for the builder. Seldom is a value there; the second pass looks
-            // whose.
-            Job::Mark(probe) if pass == Pass::First => {
-                let seen = self.keys.seen(probe);
-                pipeline.cmd("SET").arg(seen).arg(&marker(probe)[..]).arg("EX").arg(SEEN_TTL_S).arg("NX");
-            }
-            Job::Mark(_) | Job::GiveBack(_) => {
-                pipeline.add_command(self.command(job, pass == Pass::Second));
-            }
+            Job::Mark(Probe { record: Some(record), .. }) => Self::Record(*record),
+            Job::Mark(_) | Job::GiveBack(_) => Self::ScriptHash,
         }
     }
-}
 
-/// Whether an answer means that the job needs its second pass, or that it failed.
-fn needs_second_pass(job: &Job, answer: &RedisResult<Value>) -> Result<bool, Failure> {
-    match (job, answer) {
-        // Something is there already: this store's marker, or what is written over.
-        (Job::Mark(_), Ok(Value::Nil)) => Ok(true),
-        (_, Ok(_)) => Ok(false),
-        (Job::GiveBack(_), Err(error)) if is_unknown(error) => Ok(true),
-        (_, Err(error)) => Err(Failure::of(error)),
+    /// The way to try after this answer; none when it is done.
+    fn after(self, answer: RedisResult<Value>) -> Result<Option<Self>, Failure> {
+        match (self, answer) {
+            // A value that holds the record ends with a byte more than the marker. So the record is gone, and what stands
+            // there now the script makes a value of.
+            (Self::Record(record), Ok(Value::Int(length))) if length <= bytes_before(record) + MARKER_BYTES => {
+                Ok(Some(Self::ScriptHash))
+            }
+            (_, Ok(_)) => Ok(None),
+            (Self::Record(_), Err(error)) if error.code() == Some(WRONG_TYPE) => Ok(Some(Self::ScriptHash)),
+            (Self::ScriptHash, Err(error)) if is_unknown(&error) => Ok(Some(Self::ScriptText)),
+            (_, Err(error)) => Err(Failure::of(&error)),
+        }
     }
 }
 
@@ -246,39 +268,37 @@ pub(super) async fn write_jobs(queue: Arc<JobQueue>, link: Arc<Shared>, scripts:
     }
 }
 
-/// Writes a batch to one server, in one pipeline.
-async fn write_pipeline(queue: &JobQueue, link: &Shared, scripts: &JobScripts, mut lease: Lease, mut batch: Vec<Job>) {
-    for pass in [Pass::First, Pass::Second] {
+/// Writes a batch to one server, in one pipeline, and in further ones what that met otherwise than it should be.
+async fn write_pipeline(queue: &JobQueue, link: &Shared, scripts: &JobScripts, mut lease: Lease, batch: Vec<Job>) {
+    let first = |job| (Way::first(&job), job);
+    let mut batch: Vec<(Way, Job)> = batch.into_iter().map(first).collect();
+    while !batch.is_empty() {
         let mut pipeline = redis::pipe();
         pipeline.ignore_errors();
-        batch.iter().for_each(|job| scripts.add_to(&mut pipeline, job, pass));
+        for (way, job) in &batch {
+            pipeline.add_command(scripts.command(job, *way));
+        }
         let answers = pipeline.query_async::<Vec<RedisResult<Value>>>(&mut lease.connection);
-        let answers = match tokio::time::timeout(PIPELINE_TIMEOUT, answers).await {
-            Ok(Ok(answers)) => answers,
-            Ok(Err(error)) => {
-                link.report_failure(&lease, Failure::of(&error));
-                return queue.count_dropped(&batch);
+        let failure = match tokio::time::timeout(PIPELINE_TIMEOUT, answers).await {
+            Ok(Ok(answers)) => {
+                let tried = batch.into_iter().zip(answers);
+                batch = tried
+                    .filter_map(|((way, job), answer)| match way.after(answer) {
+                        Ok(next) => next.map(|way| (way, job)),
+                        Err(failure) => {
+                            link.report_failure(&lease, failure);
+                            queue.give_up(job);
+                            None
+                        }
+                    })
+                    .collect();
+                continue;
             }
-            Err(_elapsed) => {
-                link.report_failure(&lease, Failure::TimedOut);
-                return queue.count_dropped(&batch);
-            }
+            Ok(Err(error)) => Failure::of(&error),
+            Err(_elapsed) => Failure::TimedOut,
         };
-        let mut again = Vec::new();
-        for (job, answer) in batch.into_iter().zip(answers) {
-            match needs_second_pass(&job, &answer) {
-                Ok(true) if pass == Pass::First => again.push(job),
-                Ok(_) => {}
-                Err(failure) => {
-                    link.report_failure(&lease, failure);
-                    queue.count_dropped(&[job]);
-                }
-            }
-        }
-        if again.is_empty() {
-            return;
-        }
-        batch = again;
+        link.report_failure(&lease, failure);
+        return batch.into_iter().for_each(|(_, job)| queue.give_up(job));
     }
 }
 
@@ -300,7 +320,7 @@ async fn write_to_nodes(
             let Some(mut lease) = link.lease(SlotTag::of(job.probe())) else { return queue.put_off(job) };
             if let Err(failure) = write_one(&mut lease.connection, &scripts, &job, timeout).await {
                 link.report_failure(&lease, failure);
-                queue.count_dropped(&[job]);
+                queue.give_up(job);
             }
         });
     }
@@ -313,14 +333,11 @@ async fn write_one(
     job: &Job,
     timeout: Duration,
 ) -> Result<(), Failure> {
-    for by_text in [false, true] {
-        let command = scripts.command(job, by_text);
-        match tokio::time::timeout(timeout, command.query_async::<()>(connection)).await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) if is_unknown(&error) && !by_text => {}
-            Ok(Err(error)) => return Err(Failure::of(&error)),
-            Err(_elapsed) => return Err(Failure::TimedOut),
-        }
+    let mut way = Some(Way::first(job));
+    while let Some(tried) = way {
+        let command = scripts.command(job, tried);
+        let answer = tokio::time::timeout(timeout, command.query_async(connection)).await;
+        way = tried.after(answer.map_err(|_elapsed| Failure::TimedOut)?)?;
     }
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! Keys in Redis: `prefix:{hhhh}`, a kind, and bytes that are as good as random.
 //!
-//! What stands in the braces chooses the slot of a Cluster. It is taken from the reporter's key, so that the marker of a
-//! report and what is remembered of its reporter lie together and one script can use both.
+//! What stands in the braces chooses the slot of a Cluster. The marker of a report stands in the value of its reporter, so
+//! that one look and two writes serve both.
 //!
-//! A consequence: the marker of a report id is looked for beside the reporter who sends it now. A report id used again
+//! A consequence: the marker of a report id is looked for with the reporter who sends it now. A report id used again
 //! for another reporter is therefore not found in Redis, but by the builder, as a conflict.
 
 use super::super::Probe;
@@ -73,14 +73,8 @@ impl Keys {
         Self { prefix: prefix.to_owned() }
     }
 
-    /// The key of a report's marker. There are many of these and the next: with one letter and 12 bytes they take 16 bytes
-    /// less of Redis, each.
-    pub(super) fn seen(&self, probe: &Probe) -> Vec<u8> {
-        let [_, _, _, _, name @ ..] = probe.id.as_bytes();
-        self.key(SlotTag::of(probe), b"s", name)
-    }
-
-    /// The key of the reporter: of the quota, and of what was claimed within the window.
+    /// The key of the reporter: of the quota, and of the reports. There are many of these: with one letter and 12 bytes they
+    /// take 16 bytes less of Redis, each.
     pub(super) fn reporter(&self, probe: &Probe) -> Vec<u8> {
         let [_, _, _, _, name @ ..] = &probe.quota_key;
         self.key(SlotTag::of(probe), b"r", name)
@@ -151,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_two_keys_of_a_report_share_their_slot() {
+    fn a_reporter_has_the_slot_of_its_first_bytes() {
         let mut quota_key = [7; 16];
         (quota_key[0], quota_key[1]) = (0x0a, 0xbc);
         let probe = Probe {
@@ -161,9 +155,9 @@ mod tests {
             hint_key: [4; 16],
             quota_key,
             now: Moment(0),
+            record: None,
         };
         let keys = Keys::new("gate");
-        assert_eq!(keys.seen(&probe), [b"gate:{0abc}s".as_slice(), &probe.id.as_bytes()[4..]].concat());
         assert_eq!(keys.reporter(&probe), [b"gate:{0abc}r".as_slice(), &quota_key[4..]].concat());
     }
 

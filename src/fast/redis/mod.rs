@@ -4,8 +4,9 @@
 //! remembers itself, until `link` has made sure that Redis is whole again. Everything read is checked under the mark
 //! key.
 //!
-//! `connect` makes connections, `link` keeps one in place, `keys` names keys so that those of a report share a slot of a
-//! Cluster, `questions` gathers what reports ask, `script` calls Lua, `jobs` writes behind the commit, `codes` are those sent by SMS, `failure` tells what concerns whom.
+//! `connect` makes connections, `link` keeps one in place, `keys` names keys, `questions` gathers what
+//! reports ask, `script` calls Lua, `jobs` writes behind the commit, `codes` are those sent by SMS, `failure` tells what
+//! concerns whom.
 
 mod codes;
 mod connect;
@@ -31,7 +32,7 @@ use self::jobs::{Job, JobQueue, JobScripts};
 use self::keys::{Keys, SlotTag};
 use self::link::{Lease, Link};
 use self::questions::{Answer, Asked, Asker, Question, Questions};
-use self::script::LuaScript;
+use self::script::{LuaScript, reporter_script};
 use super::asked::QUESTION_TTL_S;
 use super::memory::MemoryState;
 use super::{Admission, CarrierRate, Granted, NonceTag, NotReached, Probe};
@@ -40,12 +41,14 @@ use crate::domain::clock::{MICROS_PER_DAY, MICROS_PER_SECOND, Moment};
 use crate::domain::report::REPEAT_WINDOW_MICROS;
 use crate::telemetry::metrics::Metrics;
 
-/// How long a marker is kept: as long as a report may be sent again, 32 days.
-const SEEN_TTL_S: u64 = 32 * 24 * 60 * 60;
+/// How long a report is remembered, and its reporter after the last one: as long as a report may be sent again, 32 days.
+const KEPT_S: i64 = 32 * 24 * 60 * 60;
 /// Pause before a task that has panicked is started again.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
-/// How long a claim is remembered, and its reporter after the last one.
-const HINT_TTL_S: i64 = REPEAT_WINDOW_MICROS / MICROS_PER_SECOND;
+/// So many reports of a reporter are remembered, as in `reporter.lua`.
+const RECORDS_MAX: u16 = 128;
+/// How long a claim is remembered.
+const CLAIM_KEPT_S: i64 = REPEAT_WINDOW_MICROS / MICROS_PER_SECOND;
 
 /// Settings of the Redis state.
 #[derive(Clone, Debug)]
@@ -90,11 +93,11 @@ impl RedisState {
         let keys = Keys::new(&key_prefix);
         let connector = Connector::new(target, timeout);
         let is_cluster = connector.is_cluster();
-        let script = Arc::new(LuaScript::new(include_str!("../scripts/admit.lua")));
+        let script = Arc::new(LuaScript::new(reporter_script!("admit")));
         let link = Link::start(connector, &keys, Arc::clone(&script), timeout, Arc::clone(&metrics)).await;
         let per_day = reporter_per_day.max(1);
         let interval_micros = interval_micros(per_day);
-        let asker = Arc::new(Asker { script, interval_micros, per_day, kept_s: HINT_TTL_S, timeout });
+        let asker = Arc::new(Asker { script, interval_micros, per_day, kept_s: KEPT_S, timeout });
         let jobs = Arc::new(JobQueue::new(metrics));
         let scripts = Arc::new(JobScripts::new(keys.clone(), reporter_per_day));
         let (queue, shared) = (Arc::clone(&jobs), link.shared());

@@ -12,10 +12,10 @@ use tokio::sync::{Notify, oneshot};
 use super::failure::Failure;
 use super::keys::{Keys, SlotTag};
 use super::link::{Lease, Shared};
-use super::marker;
 use super::script::LuaScript;
+use super::{CLAIM_KEPT_S, RECORDS_MAX, marker};
 use crate::domain::clock::MICROS_PER_SECOND;
-use crate::fast::{Admission, Probe};
+use crate::fast::{Admission, Probe, Record};
 
 /// Questions in one call of the script: a millisecond or two of the server's time.
 const CALL_MAX: usize = 256;
@@ -32,7 +32,7 @@ const GATHER_MAX: Duration = Duration::from_millis(1);
 pub(super) enum Answer {
     /// What is remembered of it as stored.
     Marker(Vec<u8>),
-    /// 0 new; 1 new, and its reporter has claimed the same by another report; below 0 the time to wait, microseconds.
+    /// As `admit.lua` says.
     Number(i64),
 }
 
@@ -52,19 +52,21 @@ impl Answer {
         match self {
             Self::Marker(found) if *found == marker(probe) => Admission::Stored,
             Self::Marker(found) if found.len() == 16 && found.starts_with(&probe.store_mark) => Admission::Conflict,
-            Self::Marker(_) => Admission::New { repeat: is_repeat },
+            Self::Marker(_) => Admission::New { repeat: is_repeat, record: None },
             Self::Number(number) if *number < 0 => {
                 Admission::OverQuota { retry_after_s: number.unsigned_abs() / MICROS_PER_SECOND.unsigned_abs() + 1 }
             }
-            Self::Number(number) => Admission::New { repeat: is_repeat || *number == 1 },
+            Self::Number(number) => {
+                let record = u16::try_from(number / 2 - 1).ok().filter(|record| *record < RECORDS_MAX).map(Record);
+                Admission::New { repeat: is_repeat || number % 2 == 1, record }
+            }
         }
     }
 }
 
 /// What the script is asked about one report.
 pub(super) struct Asked {
-    /// Its marker, its reporter.
-    keys: [Vec<u8>; 2],
+    pub(super) reporter: Vec<u8>,
     /// The store's half of the marker, then [`claim_of`].
     words: [u8; 16],
     takes_quota: bool,
@@ -74,12 +76,12 @@ impl Asked {
     pub(super) fn of(keys: &Keys, probe: &Probe, takes_quota: bool) -> Self {
         let mut words = [0; 16];
         words.iter_mut().zip(probe.store_mark.iter().chain(&claim_of(probe))).for_each(|(to, from)| *to = *from);
-        Self { keys: [keys.seen(probe), keys.reporter(probe)], words, takes_quota }
+        Self { reporter: keys.reporter(probe), words, takes_quota }
     }
 
     /// Asks nothing: takes of a quota that nobody has, to find out whether one can write there.
     pub(super) fn nothing(check_key: &[u8]) -> Self {
-        Self { keys: [check_key.to_vec(), check_key.to_vec()], words: [0; 16], takes_quota: true }
+        Self { reporter: check_key.to_vec(), words: [1; 16], takes_quota: true }
     }
 
     fn words(&self) -> &[u8] {
@@ -88,13 +90,19 @@ impl Asked {
     }
 }
 
-/// What a report claims and what its id is, 4 bytes of each: so much is remembered with its reporter.
-pub(super) fn claim_of(probe: &Probe) -> [u8; 8] {
+/// What a report claims and what its id is, 4 bytes of each: so much is remembered with its reporter. The ends, because an
+/// id holds its version further in front.
+fn claim_of(probe: &Probe) -> [u8; 8] {
     let mut claim = [0; 8];
-    // The ends, because an id holds its version further in front.
-    let parts = probe.hint_key.iter().skip(12).chain(probe.id.as_bytes().iter().skip(12));
+    let parts = probe.hint_key.iter().skip(12).chain(id_of(probe));
     claim.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
     claim
+}
+
+/// What of its id is remembered.
+pub(super) fn id_of(probe: &Probe) -> &[u8] {
+    let (_, end) = probe.id.as_bytes().split_at(12);
+    end
 }
 
 /// A question on its way.
@@ -165,7 +173,7 @@ pub(super) struct Asker {
     pub(super) script: Arc<LuaScript>,
     pub(super) interval_micros: u64,
     pub(super) per_day: u32,
-    /// How long a claim is remembered, and its reporter after the last one.
+    /// How long a report is remembered, and its reporter after the last one.
     pub(super) kept_s: i64,
     /// Longest time an answer may take.
     pub(super) timeout: Duration,
@@ -178,9 +186,9 @@ impl Asker {
         connection: &mut impl ConnectionLike,
         asked: impl Iterator<Item = &'a Asked> + Clone,
     ) -> RedisResult<Vec<Answer>> {
-        let keys: Vec<&Vec<u8>> = asked.clone().flat_map(|asked| &asked.keys).collect();
+        let keys: Vec<&Vec<u8>> = asked.clone().map(|asked| &asked.reporter).collect();
         let fill = |command: &mut Cmd| {
-            command.arg(self.interval_micros).arg(self.per_day).arg(self.kept_s);
+            command.arg(self.interval_micros).arg(self.per_day).arg(self.kept_s).arg(CLAIM_KEPT_S);
             asked.clone().for_each(|asked| {
                 command.arg(asked.words());
             });

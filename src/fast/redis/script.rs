@@ -3,6 +3,14 @@
 use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Script, ServerErrorKind};
 
+/// The text of a script about what is remembered of a reporter.
+macro_rules! reporter_script {
+    ($name:literal) => {
+        concat!(include_str!("../scripts/reporter.lua"), include_str!(concat!("../scripts/", $name, ".lua")))
+    };
+}
+pub(super) use reporter_script;
+
 /// A script and its hash.
 pub(super) struct LuaScript {
     text: &'static str,

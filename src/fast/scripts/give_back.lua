@@ -1,12 +1,13 @@
--- Gives one back to a reporter, if it still is remembered, and forgets what the report claimed. KEYS: reporter. ARGV:
--- microseconds between two reports; what it claimed and what its id is (8 bytes together). See admit.lua for the value.
--- An error of a write goes out as it is.
-local value = redis.pcall('GET', KEYS[1])
-if type(value) ~= 'string' or #value < 8 or (#value - 8) % 12 ~= 0 then return 0 end
-local kept = { struct.pack('<d', struct.unpack('<d', value) - ARGV[1]) }
-for at = math.max(8, #value - 20 * 12) + 1, #value, 12 do
-  if string.sub(value, at, at + 7) ~= ARGV[2] then kept[#kept + 1] = string.sub(value, at, at + 11) end
+-- Gives one back to a reporter, if it still is remembered, and forgets what the report claimed. Its record stays where it
+-- is, empty: the places of the others are known to gateways. KEYS: reporter. ARGV: microseconds between two reports; what
+-- the report's id is (4 bytes). An error of a write goes out as it is.
+local value = read(redis.pcall('GET', KEYS[1]))
+if not value then return 0 end
+local kept = sub(value, TIME_BYTES + 1)
+local own = find_record(value, ID, ARGV[2], 0)
+if own and marker_of(value, own) == NOT_STORED then
+  kept = sub(value, TIME_BYTES + 1, before(own, CLAIM)) .. string.rep('\0', 8) .. sub(value, before(own, SECOND) + 1)
 end
-local written = redis.pcall('SET', KEYS[1], table.concat(kept), 'KEEPTTL')
+local written = redis.pcall('SET', KEYS[1], pack('<d', unpack_bytes('<d', value) - ARGV[1]) .. kept, 'KEEPTTL')
 if written.err then return written end
 return 0

@@ -14,6 +14,7 @@ use spamgate::config::Config;
 use spamgate::crypto::stored_secret::SecretOf;
 use spamgate::domain::carrier::Attests;
 use spamgate::domain::clock::{Clock, Moment};
+use spamgate::domain::report::ReportId;
 use spamgate::enrol::{self, EnrolError, NewCarrier, NewSigningKey, SigningKeyKind, Terms};
 use spamgate::http::app::App;
 use spamgate::startup::{self, Gateway, StartError};
@@ -611,19 +612,32 @@ impl TestApp {
 
     /// Whether Redis holds the marker of a report.
     pub fn is_marked(&self, id: Uuid) -> bool {
-        self.find_marker_key(id).is_some()
+        self.find_marker(id).is_some()
     }
 
-    /// The key of a report's marker.
+    /// The key of the reporter in whose value a report's marker stands.
     pub fn marker_key(&self, id: Uuid) -> Vec<u8> {
-        self.find_marker_key(id).expect("the marker is in Redis")
+        self.find_marker(id).expect("the marker is in Redis").0
     }
 
-    fn find_marker_key(&self, id: Uuid) -> Option<Vec<u8>> {
+    /// Where in that value it stands.
+    pub fn marker_place(&self, id: Uuid) -> usize {
+        self.find_marker(id).expect("the marker is in Redis").1
+    }
+
+    fn find_marker(&self, id: Uuid) -> Option<(Vec<u8>, usize)> {
         let redis = self.redis.as_ref().expect("the engine is Redis");
+        let id = ReportId::from_stored(id.as_bytes()).expect("it is the id of a report");
+        let mark = self.with_gateway(|gateway| {
+            let intake = &gateway.app.intake;
+            intake.keys.mark_of_store(&intake.store_epoch.read().unwrap(), id)
+        });
         // What stands in the braces is not known here.
-        let keys = redis.server.keys(&format!("{}:{{????}}s*", redis.key_prefix));
-        keys.into_iter().find(|key| key.ends_with(&id.as_bytes()[4..]))
+        let reporters = redis.server.texts(&format!("{}:{{????}}r*", redis.key_prefix));
+        reporters.into_iter().find_map(|(key, value)| {
+            let place = value.windows(mark.len()).position(|bytes| bytes == mark)?;
+            Some((key, place))
+        })
     }
 
     /// Sends reports of reporters of their own until one of them leaves a marker: the node uses Redis again.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, cmd};
 
 use super::redis_process::RedisNode;
-use super::redis_server::AnyRedis;
+use super::redis_server::{AnyRedis, texts_of};
 
 const MASTERS: usize = 3;
 const SLOTS: usize = 16_384;
@@ -119,6 +119,12 @@ impl AnyRedis for RedisCluster {
         let living = nodes.iter().flatten();
         // A replica holds the keys too; one that is found twice is found.
         living.flat_map(|node| node.try_ask::<Vec<Vec<u8>>>(cmd("KEYS").arg(pattern)).unwrap_or_default()).collect()
+    }
+
+    fn texts(&self, pattern: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let nodes = self.nodes.lock().unwrap();
+        let living = nodes.iter().flatten();
+        living.flat_map(|node| node.try_ask::<Vec<_>>(&texts_of(pattern)).unwrap_or_default()).collect()
     }
 
     fn delete(&self, keys: &[Vec<u8>]) {

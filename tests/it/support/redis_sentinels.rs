@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use redis::cmd;
 
 use super::redis_process::RedisNode;
-use super::redis_server::AnyRedis;
+use super::redis_server::{AnyRedis, texts_of};
 
 /// The name the Sentinels know the master by.
 const SERVICE: &str = "gate";
@@ -99,6 +99,10 @@ impl AnyRedis for RedisSentinels {
 
     fn keys(&self, pattern: &str) -> Vec<Vec<u8>> {
         self.with_server(self.master_port(), |server| server.try_ask(cmd("KEYS").arg(pattern)).unwrap_or_default())
+    }
+
+    fn texts(&self, pattern: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.with_server(self.master_port(), |server| server.try_ask(&texts_of(pattern)).unwrap_or_default())
     }
 
     fn delete(&self, keys: &[Vec<u8>]) {

@@ -20,8 +20,23 @@ pub trait AnyRedis: Send + Sync {
     fn url(&self) -> String;
     /// All keys of this pattern.
     fn keys(&self, pattern: &str) -> Vec<Vec<u8>>;
+    /// All texts whose keys are of this pattern, with the keys.
+    fn texts(&self, pattern: &str) -> Vec<(Vec<u8>, Vec<u8>)>;
     /// Deletes keys.
     fn delete(&self, keys: &[Vec<u8>]);
+}
+
+/// Asks a server for [`AnyRedis::texts`].
+pub fn texts_of(pattern: &str) -> redis::Cmd {
+    const SCRIPT: &str = "local texts = {} \
+        for _, key in ipairs(redis.call('KEYS', ARGV[1])) do \
+            local text = redis.pcall('GET', key) \
+            if type(text) == 'string' then texts[#texts + 1] = key; texts[#texts + 1] = text end \
+        end \
+        return texts";
+    let mut command = redis::cmd("EVAL");
+    command.arg(SCRIPT).arg(0).arg(pattern);
+    command
 }
 
 /// A Redis server, reached by a Unix socket.
@@ -102,6 +117,10 @@ impl AnyRedis for RedisServer {
 
     fn keys(&self, pattern: &str) -> Vec<Vec<u8>> {
         self.ask(redis::cmd("KEYS").arg(pattern))
+    }
+
+    fn texts(&self, pattern: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.ask(&texts_of(pattern))
     }
 
     fn delete(&self, keys: &[Vec<u8>]) {
