@@ -1,4 +1,4 @@
-//! A Redis Cluster: both keys of a report in one slot, slots that move, masters that die or hang.
+//! A Redis Cluster: slots that move, masters that die or hang.
 
 use std::sync::Arc;
 use std::time::Duration;
