@@ -127,7 +127,7 @@ impl MemoryState {
                 Take::Full => return Admission::Full,
             }
         }
-        Admission::New { repeat: self.is_repeat(probe), record: None }
+        Admission::New { repeat: self.is_repeat(probe), place: None }
     }
 
     /// Whether the report is remembered as stored.
@@ -211,14 +211,14 @@ mod tests {
             hint_key: bytes,
             quota_key: [7; 16],
             now: Moment(MICROS_PER_DAY),
-            record: None,
+            place: None,
         }
     }
 
     #[test]
     fn a_stored_report_is_seen_and_another_body_is_a_conflict() {
         let state = state(1_000);
-        assert_eq!(state.admit(&probe(1), false), Admission::New { repeat: false, record: None });
+        assert_eq!(state.admit(&probe(1), false), Admission::New { repeat: false, place: None });
         state.mark_stored(&probe(1));
         assert_eq!(state.admit(&probe(1), true), Admission::Stored);
         let other = Probe { body_mark: [2; 8], ..probe(1) };
@@ -230,11 +230,11 @@ mod tests {
         let state = state(1_000);
         state.mark_stored(&probe(1));
         (0..5).for_each(|_| assert_eq!(state.admit(&probe(1), true), Admission::Stored));
-        assert_eq!(state.admit(&probe(2), true), Admission::New { repeat: false, record: None });
-        assert_eq!(state.admit(&probe(3), true), Admission::New { repeat: false, record: None });
+        assert_eq!(state.admit(&probe(2), true), Admission::New { repeat: false, place: None });
+        assert_eq!(state.admit(&probe(3), true), Admission::New { repeat: false, place: None });
         assert!(matches!(state.admit(&probe(4), true), Admission::OverQuota { .. }));
         state.give_back(&probe(4));
-        assert_eq!(state.admit(&probe(4), true), Admission::New { repeat: false, record: None });
+        assert_eq!(state.admit(&probe(4), true), Admission::New { repeat: false, place: None });
     }
 
     #[test]
@@ -246,9 +246,9 @@ mod tests {
             ..probe(id)
         };
         state.mark_stored(&at(1, 0));
-        assert_eq!(state.admit(&at(2, 23), false), Admission::New { repeat: true, record: None });
+        assert_eq!(state.admit(&at(2, 23), false), Admission::New { repeat: true, place: None });
         state.mark_stored(&at(2, 23));
-        assert_eq!(state.admit(&at(3, 24), false), Admission::New { repeat: false, record: None });
+        assert_eq!(state.admit(&at(3, 24), false), Admission::New { repeat: false, place: None });
     }
 
     #[test]

@@ -30,13 +30,13 @@ pub struct Probe {
     pub quota_key: [u8; 16],
     /// When it was received.
     pub now: Moment,
-    /// Which of its reporter's records is its, when Redis has said so.
-    pub record: Option<Record>,
+    /// Where its marker goes, when Redis has said so.
+    pub place: Option<MarkerPlace>,
 }
 
-/// The number of a record of a reporter in Redis.
+/// Where in the value of a reporter in Redis the marker of a report goes, bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record(u16);
+pub struct MarkerPlace(u16);
 
 /// What the fast state answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +49,8 @@ pub enum Admission {
     New {
         /// The same was said within the window, as far as is known.
         repeat: bool,
-        /// For [`Probe::record`].
-        record: Option<Record>,
+        /// For [`Probe::place`].
+        place: Option<MarkerPlace>,
     },
     /// The reporter has used up the day.
     OverQuota {

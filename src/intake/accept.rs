@@ -252,8 +252,8 @@ impl Intake {
             Admission::Conflict => return Err(Refused::IdReused),
             Admission::OverQuota { retry_after_s } => return Err(Refused::ReporterOverQuota { retry_after_s }),
             Admission::Full => return Err(Refused::Unavailable(Unavailable::QuotasFull)),
-            Admission::New { repeat, record } => {
-                probe.record = record;
+            Admission::New { repeat, place } => {
+                probe.place = place;
                 repeat
             }
         };
@@ -313,7 +313,7 @@ impl Intake {
             hint_key: mix(owner, &identity.fingerprint),
             quota_key: mix(owner, &identity.reporter_tag),
             now,
-            record: None,
+            place: None,
         }
     }
 
@@ -403,6 +403,6 @@ pub fn probe_of_row(keys: &KeyRing, store_epoch: &[u8], row: &JournalRow) -> Opt
         hint_key: mix(owner, row.fingerprint.as_slice().try_into().ok()?),
         quota_key: mix(owner, row.reporter_tag.as_slice().try_into().ok()?),
         now: Moment(row.received_at),
-        record: None,
+        place: None,
     })
 }

@@ -51,7 +51,7 @@ fn probe(number: u8) -> Probe {
         hint_key: [number; 16],
         quota_key: [3; 16],
         now: Moment(0),
-        record: None,
+        place: None,
     }
 }
 
@@ -66,7 +66,7 @@ fn repeats(admission: Admission) -> Option<bool> {
 /// The probe as it is marked when this is what Redis said.
 fn told(probe: Probe, admission: Admission) -> Probe {
     match admission {
-        Admission::New { record, .. } => Probe { record, ..probe },
+        Admission::New { place, .. } => Probe { place, ..probe },
         _ => probe,
     }
 }
@@ -237,7 +237,7 @@ async fn a_claim_is_remembered_for_a_day_from_the_first_and_only_the_latest_repo
 
     set(one, first, RECORDS_MAX - 1);
     let admission = node.admit(&probe(6), true).await;
-    assert_eq!(admission, Admission::New { repeat: false, record: None }, "its place will change with the next");
+    assert_eq!(admission, Admission::New { repeat: false, place: None }, "its place will change with the next");
     assert_eq!(records(), RECORDS_MAX);
     assert_eq!(repeats(node.admit(&saying_the_same(7, 1), true).await), Some(false), "the oldest made room");
     assert_eq!(repeats(node.admit(&saying_the_same(8, 6), true).await), Some(true));
@@ -255,7 +255,7 @@ async fn marks_find_the_records_of_their_reports() {
         let probe = Probe { body_mark, ..probe(number) };
         asked.push(told(probe.clone(), nodes[0].admit(&probe, true).await));
     }
-    assert!(asked.iter().all(|probe| probe.record.is_some()));
+    assert!(asked.iter().all(|probe| probe.place.is_some()));
     // The first comes to nothing, and moves none of the others.
     nodes[0].give_back(&asked[0]);
     nodes[0].flush(WRITTEN_WITHIN).await;
@@ -282,7 +282,7 @@ async fn what_is_marked_where_nothing_is_any_more_is_seen_and_does_not_stay_for_
     for (number, spoil) in (1..).zip(spoil) {
         let probe = Probe { quota_key: [number; 16], ..probe(number) };
         let probe = told(probe.clone(), nodes[0].admit(&probe, true).await);
-        assert!(probe.record.is_some());
+        assert!(probe.place.is_some());
         let key = server.keys("*}r*").into_iter().find(|key| key.ends_with(&[number; 12])).unwrap();
         server.delete(std::slice::from_ref(&key));
         spoil(&server, &key);
@@ -417,7 +417,7 @@ async fn marks_that_were_on_their_way_when_redis_hung_are_dropped_and_counted() 
 
     // One that may have been written into nothing is not dropped at once.
     let asked = told(probe(3), node.admit(&probe(3), true).await);
-    assert!(asked.record.is_some());
+    assert!(asked.place.is_some());
     proxy.hang();
     node.mark_stored(&asked);
     wait_until("the link is cut", Duration::from_secs(5), async || node.degradation().is_some()).await;
@@ -449,8 +449,9 @@ async fn a_report_takes_no_more_than_200_bytes_of_redis() {
         let probe = Probe { id: ReportId::from_mac(spread), hint_key: spread, quota_key: spread, ..probe(0) };
         let node = Arc::clone(&node);
         asked.spawn(async move {
-            assert_eq!(repeats(node.admit(&probe, true).await), Some(false));
-            node.mark_stored(&probe);
+            let admission = node.admit(&probe, true).await;
+            assert_eq!(repeats(admission), Some(false));
+            node.mark_stored(&told(probe, admission));
         });
         if asked.len() >= AT_ONCE {
             asked.join_next().await.unwrap().unwrap();

@@ -19,16 +19,14 @@ use super::link::{Lease, Shared};
 use super::questions::id_of;
 use super::script::{LuaScript, is_unknown, reporter_script};
 use super::{KEPT_S, interval_micros, marker};
-use crate::fast::{Probe, Record};
+use crate::fast::{MarkerPlace, Probe};
 use crate::telemetry::metrics::Metrics;
 
 /// Jobs that wait to be written, at most, and as many that are put off; the oldest are dropped. About 100 bytes each.
 const JOBS_MAX: usize = 100_000;
 /// Jobs in one pipeline. Some milliseconds of the server's time: questions of reports wait behind it.
 const PIPELINE_MAX: usize = 256;
-/// What stands in a reporter's value before a record's marker, and how long a record is, bytes; see `reporter.lua`.
-const BEFORE_MARKER_BYTES: i64 = 20;
-const RECORD_BYTES: i64 = 28;
+/// How long a marker is, bytes.
 const MARKER_BYTES: i64 = 16;
 /// What a server says of a value that is no text.
 const WRONG_TYPE: &str = "WRONGTYPE";
@@ -59,10 +57,6 @@ impl Job {
             Self::Mark(probe) | Self::GiveBack(probe) => probe,
         }
     }
-
-    fn is_mark(&self) -> bool {
-        matches!(self, Self::Mark(_))
-    }
 }
 
 /// Jobs for Redis; bounded, the oldest go first.
@@ -88,13 +82,13 @@ impl JobQueue {
 
     pub(super) fn push(&self, job: Job) {
         let dropped = push_bounded(&mut self.lists().waiting, job);
-        self.count_dropped(dropped.as_slice());
+        dropped.iter().for_each(|job| self.count_dropped(job));
         self.news.notify_one();
     }
 
     fn put_off(&self, job: Job) {
         let dropped = push_bounded(&mut self.lists().put_off, job);
-        self.count_dropped(dropped.as_slice());
+        dropped.iter().for_each(|job| self.count_dropped(job));
     }
 
     /// Some jobs, those that were put off too when `all_are_due`.
@@ -143,14 +137,15 @@ impl JobQueue {
     /// stay there for ever.
     fn give_up(&self, job: Job) {
         match job {
-            Job::Mark(probe) if probe.record.is_some() => self.push(Job::Mark(Probe { record: None, ..probe })),
-            job => self.count_dropped(&[job]),
+            Job::Mark(probe) if probe.place.is_some() => self.push(Job::Mark(Probe { place: None, ..probe })),
+            job => self.count_dropped(&job),
         }
     }
 
-    fn count_dropped(&self, jobs: &[Job]) {
-        let marks = jobs.iter().filter(|job| job.is_mark()).count();
-        self.metrics.redis_marks_dropped.inc_by(u64::try_from(marks).unwrap_or(u64::MAX));
+    fn count_dropped(&self, job: &Job) {
+        if matches!(job, Job::Mark(_)) {
+            self.metrics.redis_marks_dropped.inc();
+        }
     }
 }
 
@@ -186,9 +181,9 @@ impl JobScripts {
         };
         match (job, way) {
             // Cheaper than the script, which would look for the record.
-            (Job::Mark(probe), Way::Record(record)) => {
+            (Job::Mark(probe), Way::Place(MarkerPlace(place))) => {
                 let mut command = redis::cmd("SETRANGE");
-                command.arg(self.keys.reporter(probe)).arg(bytes_before(record)).arg(&marker(probe)[..]);
+                command.arg(self.keys.reporter(probe)).arg(place).arg(&marker(probe)[..]);
                 command
             }
             (Job::Mark(probe), _) => {
@@ -206,16 +201,11 @@ impl JobScripts {
     }
 }
 
-/// What stands in a value before the marker of a record, bytes.
-fn bytes_before(Record(record): Record) -> i64 {
-    BEFORE_MARKER_BYTES + RECORD_BYTES * i64::from(record)
-}
-
 /// How a job is tried.
 #[derive(Clone, Copy)]
 enum Way {
-    /// By writing into the record.
-    Record(Record),
+    /// By writing into the record, at this place.
+    Place(MarkerPlace),
     ScriptHash,
     ScriptText,
 }
@@ -223,7 +213,7 @@ enum Way {
 impl Way {
     fn first(job: &Job) -> Self {
         match job {
-            Job::Mark(Probe { record: Some(record), .. }) => Self::Record(*record),
+            Job::Mark(Probe { place: Some(place), .. }) => Self::Place(*place),
             Job::Mark(_) | Job::GiveBack(_) => Self::ScriptHash,
         }
     }
@@ -233,11 +223,11 @@ impl Way {
         match (self, answer) {
             // A value that holds the record ends with a byte more than the marker. So the record is gone, and what stands
             // there now the script makes a value of.
-            (Self::Record(record), Ok(Value::Int(length))) if length <= bytes_before(record) + MARKER_BYTES => {
+            (Self::Place(MarkerPlace(place)), Ok(Value::Int(length))) if length <= i64::from(place) + MARKER_BYTES => {
                 Ok(Some(Self::ScriptHash))
             }
             (_, Ok(_)) => Ok(None),
-            (Self::Record(_), Err(error)) if error.code() == Some(WRONG_TYPE) => Ok(Some(Self::ScriptHash)),
+            (Self::Place(_), Err(error)) if error.code() == Some(WRONG_TYPE) => Ok(Some(Self::ScriptHash)),
             (Self::ScriptHash, Err(error)) if is_unknown(&error) => Ok(Some(Self::ScriptText)),
             (_, Err(error)) => Err(Failure::of(&error)),
         }

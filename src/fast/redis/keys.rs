@@ -155,7 +155,7 @@ mod tests {
             hint_key: [4; 16],
             quota_key,
             now: Moment(0),
-            record: None,
+            place: None,
         };
         let keys = Keys::new("gate");
         assert_eq!(keys.reporter(&probe), [b"gate:{0abc}r".as_slice(), &quota_key[4..]].concat());

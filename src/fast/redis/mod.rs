@@ -45,8 +45,8 @@ use crate::telemetry::metrics::Metrics;
 const KEPT_S: i64 = 32 * 24 * 60 * 60;
 /// Pause before a task that has panicked is started again.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
-/// So many reports of a reporter are remembered, as in `reporter.lua`.
-const RECORDS_MAX: u16 = 128;
+/// Where the last of the records that `reporter.lua` keeps has its marker, bytes.
+const MARKER_PLACE_MAX: u16 = 3_576;
 /// How long a claim is remembered.
 const CLAIM_KEPT_S: i64 = REPEAT_WINDOW_MICROS / MICROS_PER_SECOND;
 

@@ -13,9 +13,9 @@ use super::failure::Failure;
 use super::keys::{Keys, SlotTag};
 use super::link::{Lease, Shared};
 use super::script::LuaScript;
-use super::{CLAIM_KEPT_S, RECORDS_MAX, marker};
+use super::{CLAIM_KEPT_S, MARKER_PLACE_MAX, marker};
 use crate::domain::clock::MICROS_PER_SECOND;
-use crate::fast::{Admission, Probe, Record};
+use crate::fast::{Admission, MarkerPlace, Probe};
 
 /// Questions in one call of the script: a millisecond or two of the server's time.
 const CALL_MAX: usize = 256;
@@ -52,13 +52,13 @@ impl Answer {
         match self {
             Self::Marker(found) if *found == marker(probe) => Admission::Stored,
             Self::Marker(found) if found.len() == 16 && found.starts_with(&probe.store_mark) => Admission::Conflict,
-            Self::Marker(_) => Admission::New { repeat: is_repeat, record: None },
+            Self::Marker(_) => Admission::New { repeat: is_repeat, place: None },
             Self::Number(number) if *number < 0 => {
                 Admission::OverQuota { retry_after_s: number.unsigned_abs() / MICROS_PER_SECOND.unsigned_abs() + 1 }
             }
             Self::Number(number) => {
-                let record = u16::try_from(number / 2 - 1).ok().filter(|record| *record < RECORDS_MAX).map(Record);
-                Admission::New { repeat: is_repeat || number % 2 == 1, record }
+                let place = u16::try_from(number / 2).ok().filter(|place| (1..=MARKER_PLACE_MAX).contains(place));
+                Admission::New { repeat: is_repeat || number % 2 == 1, place: place.map(MarkerPlace) }
             }
         }
     }

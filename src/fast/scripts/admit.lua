@@ -5,7 +5,7 @@
 -- quota, what it claims and what its id is (4 bytes each).
 -- Answers, for each: the whole marker of what is stored, which the gateway checks again; or a number. Below 0, over quota:
 -- the microseconds to wait. Else new: odd when its reporter has claimed the same by another report, and half of it the
--- number of its record, counted from 1; 0 when it has none, shares it with an earlier try, or its place may change.
+-- place for its marker, bytes; 0 when it has none, shares it with an earlier try, or its place may change.
 local INTERVAL, BURST, KEPT_S, WINDOW_S = ARGV[1] + 0, ARGV[2] + 0, ARGV[3] + 0, ARGV[4] + 0
 local ARGS_BEFORE = 4
 
@@ -50,7 +50,7 @@ local function add(value, claim, id)
   if find_record(value, ID, id, 0) then return sub(value, TIME_BYTES + 1), is_repeat end
   if is_claimed then claim = NO_CLAIM end
   local records, own = add_record(value, claim .. id, second, KEPT_S, NOT_STORED)
-  return records, own and 2 * (own + 1) + is_repeat or is_repeat
+  return records, own and 2 * before(own, MARKER) + is_repeat or is_repeat
 end
 
 local answers = {}
@@ -68,7 +68,7 @@ for place = 1, #KEYS do
     if wait > 0 then
       answers[place] = -wait
     else
-      local answer = 2
+      local answer = 2 * before(0, MARKER)
       if value then
         value, answer = add(value, sub(asked, 9, 12), sub(asked, 13, 16))
         value = pack('<d', next_due) .. value
